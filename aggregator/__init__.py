@@ -1,0 +1,1 @@
+"""Aggregators: samples become lines, lines and host states become alarms."""

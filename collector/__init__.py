@@ -1,0 +1,1 @@
+"""Collectors: exporter pages become samples in the time-series store."""

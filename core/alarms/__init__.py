@@ -1,0 +1,1 @@
+"""Alarms: open and past, their transitions, and how they are relieved."""

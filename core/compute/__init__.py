@@ -1,0 +1,1 @@
+"""VMs, disks and NICs."""

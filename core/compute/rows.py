@@ -1,0 +1,105 @@
+"""Tables of VMs, their disks and NICs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db.types import Code, Row, TenantOwned
+
+
+class VmState(IntEnum):
+    """Appendix 1 of the StarVCenter document."""
+
+    STOPPED = 0
+    RUNNING = 1
+    SUSPENDED = 2
+    INSTALLING = 3
+    CLONING = 4
+    FAULT_DETECTING = -1
+    CREATE_FAILED = -2
+
+
+class VmLock(IntEnum):
+    """Appendix 2: while it is not NONE, nothing else may be done to the VM."""
+
+    NONE = 0
+    MIGRATING_HOST = 1
+    MIGRATING_STORAGE = 2
+    BACKUP_CREATING = 3
+    BACKUP_RESTORING = 4
+    SNAPSHOT_CREATING = 5
+    SNAPSHOT_REVERTING = 6
+    STARTING = 7
+    STOPPING = 8
+    EXPORTING = 9
+    IMPORTING = 10
+    BEING_CLONED = 11
+    INSTALLING = 12
+    CLONING = 13
+    MOVING = 14
+
+
+class Vm(Row, TenantOwned):
+    """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it."""
+
+    __tablename__ = "vm"
+    __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    host_id: Mapped[str | None] = mapped_column(ForeignKey("host.id"), index=True)
+    name: Mapped[str] = mapped_column(String(128), index=True)
+    description: Mapped[str] = mapped_column(String(1024), default="")
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    state: Mapped[VmState] = mapped_column(Code(VmState), default=VmState.RUNNING)
+    lock: Mapped[VmLock] = mapped_column(Code(VmLock), default=VmLock.NONE)
+    vcpus: Mapped[int]
+    memory_mb: Mapped[int]
+    type_code: Mapped[str] = mapped_column(String(64), default="")
+    model_code: Mapped[str] = mapped_column(String(64), default="")
+    is_template: Mapped[bool] = mapped_column(default=False)
+    domain_uuid: Mapped[str] = mapped_column(String(36), unique=True)
+
+    disks: Mapped[list[Disk]] = relationship(lazy="raise", viewonly=True)
+    nics: Mapped[list[Nic]] = relationship(lazy="raise", viewonly=True, order_by="Nic.position")
+
+
+class Disk(Row, TenantOwned):
+    __tablename__ = "disk"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "vm_id"], ["vm.tenant_id", "vm.id"]),
+        UniqueConstraint("vm_id", "device"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    vm_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(128), default="")
+    created_at: Mapped[datetime]
+    device: Mapped[str | None] = mapped_column(String(32))
+    size_gb: Mapped[int]
+    is_system: Mapped[bool] = mapped_column(default=False)
+
+
+class Nic(Row, TenantOwned):
+    """`device` is the interface on the host (the tap) by which exporters name the NIC."""
+
+    __tablename__ = "nic"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "vm_id"], ["vm.tenant_id", "vm.id"]),
+        UniqueConstraint("vm_id", "position"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    vm_id: Mapped[str] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime]
+    position: Mapped[int] = mapped_column(default=0)
+    device: Mapped[str] = mapped_column(String(32))
+    mac: Mapped[str] = mapped_column(String(17), unique=True)
+    ip: Mapped[str] = mapped_column(String(15), default="")
+    vpc_id: Mapped[str | None] = mapped_column(String(64))

@@ -1,0 +1,63 @@
+"""Who asks, and what he may use while he is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from core.clock import Clock
+    from core.settings import Settings
+    from core.timeseries.store import TimeSeriesStore
+
+T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """A platform token runs the cloud; a tenant token sees and touches its tenant's objects only."""
+
+    PLATFORM = "platform"
+    TENANT = "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The holder of a token. `tenant_id` is None for the platform, and only for it."""
+
+    role: Role
+    token_id: str
+    tenant_id: str | None = None
+
+    @property
+    def is_platform(self) -> bool:
+        return self.role is Role.PLATFORM
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request: a session that is scoped to the caller's tenant and lives as long as the request."""
+
+    caller: Caller
+    session: Session
+    clock: Clock
+    store: TimeSeriesStore
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows of a search, and how many there are in all. `total` None: the answer carries no count."""
+
+    rows: tuple[T, ...]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Generic[T]):
+    """An accepted task, and what is known about its result already."""
+
+    task_id: str
+    result: T

@@ -1,0 +1,1 @@
+"""What the cloud runs on: ports, and their implementations."""

@@ -1,0 +1,1 @@
+"""Physical hosts and their states."""

@@ -1,0 +1,50 @@
+"""Every setting of the product: one line each, with its type, default, limits and meaning.
+
+This is the only list. The edge (`api.settings`) reads it from the environment (`STARVC_` + the name in capitals), from a `.env`
+file and from a TOML file; `starvc config` prints it; `docs/settings.md` is checked against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+
+
+def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    host: str = _setting("127.0.0.1", "address the API listens on")
+    port: Annotated[int, Ge(0), Le(65535)] = _setting(18081, "port of the API; 0 picks a free one")
+    data_dir: Path = _setting(Path("data"), "folder of the databases, the platform token and the keys")
+    database_url: str | None = _setting(None, "SQLAlchemy URL of the state; default: SQLite in data_dir", secret=True)
+    platform_token: str | None = _setting(None, "platform token to use instead of a generated one", secret=True)
+    timezone: str | None = _setting(None, "IANA zone of all times on the wire and of day lines; default: the server's")
+    page_numbers: bool = _setting(False, "read page.startnum as a page number in every search, not as a row position")
+
+    scrape_interval: Annotated[float, Ge(0.2), Le(3600)] = _setting(10.0, "seconds between two scrapes of a target")
+    scrape_timeout: Annotated[float, Gt(0)] = _setting(5.0, "seconds until a scrape fails; never more than the interval")
+    scrape_concurrency: Annotated[int, Ge(1), Le(1000)] = _setting(10, "scrapes under way at once, in one process")
+    scrape_body_limit: Annotated[int, Ge(1024)] = _setting(16 * 1024 * 1024, "bytes of an exporter page, unpacked")
+    scrape_series_limit: Annotated[int, Ge(1)] = _setting(200_000, "series of an exporter page")
+
+    raw_retention: Annotated[float, Ge(1)] = _setting(6.0, "hours that raw samples are kept")
+    minute_retention: Annotated[float, Ge(1)] = _setting(7.0, "days that minute lines are kept")
+    hour_retention: Annotated[float, Ge(1)] = _setting(180.0, "days that hour lines are kept")
+    day_retention: Annotated[float, Ge(1)] = _setting(3650.0, "days that day lines are kept")
+    late_horizon: Annotated[float, Ge(60)] = _setting(3600.0, "seconds that a sample may be late and still enter its lines")
+
+    rules_file: Path | None = _setting(None, "YAML file of alarm rules instead of the shipped ones")
+
+    sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
+    sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")
+    sim_seed: int = _setting(1, "the same seed gives the same simulated data centre")
+    agent: bool = _setting(True, "watch this machine as a real host")
+
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_json: bool = _setting(False, "log JSON lines instead of text for people")

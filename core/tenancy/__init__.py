@@ -1,0 +1,1 @@
+"""Tenants, their quotas, and the tokens that speak for them."""
