@@ -1,4 +1,4 @@
-"""The registry of the product's own metrics. Each part declares its metrics in its own `metrics` module, on this registry."""
+"""The registry of the product's own metrics: each part declares its own, in its own `metrics` module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every setting of the product: one line each, with its type, default, limits and meaning.
 
-This is the only list. The edge (`api.settings`) reads it from the environment (`STARVC_` + the name in capitals), from a `.env`
-file and from a TOML file; `starvc config` prints it; `docs/settings.md` is checked against it.
+This is the only list. The edge (`api.settings`) reads it from the environment (`STARVC_` + the name in capitals), from
+a `.env` file and from a TOML file; `starvc config` prints it; `docs/settings.md` is checked against it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Settings:
     page_numbers: bool = _setting(False, "read page.startnum as a page number in every search, not as a row position")
 
     scrape_interval: Annotated[float, Ge(0.2), Le(3600)] = _setting(10.0, "seconds between two scrapes of a target")
-    scrape_timeout: Annotated[float, Gt(0)] = _setting(5.0, "seconds until a scrape fails; never more than the interval")
+    scrape_timeout: Annotated[float, Gt(0)] = _setting(
+        5.0, "seconds until a scrape fails; never more than the interval"
+    )
     scrape_concurrency: Annotated[int, Ge(1), Le(1000)] = _setting(10, "scrapes under way at once, in one process")
     scrape_body_limit: Annotated[int, Ge(1024)] = _setting(16 * 1024 * 1024, "bytes of an exporter page, unpacked")
     scrape_series_limit: Annotated[int, Ge(1)] = _setting(200_000, "series of an exporter page")
@@ -37,7 +39,9 @@ class Settings:
     minute_retention: Annotated[float, Ge(1)] = _setting(7.0, "days that minute lines are kept")
     hour_retention: Annotated[float, Ge(1)] = _setting(180.0, "days that hour lines are kept")
     day_retention: Annotated[float, Ge(1)] = _setting(3650.0, "days that day lines are kept")
-    late_horizon: Annotated[float, Ge(60)] = _setting(3600.0, "seconds that a sample may be late and still enter its lines")
+    late_horizon: Annotated[float, Ge(60)] = _setting(
+        3600.0, "seconds that a sample may be late and still enter its lines"
+    )
 
     rules_file: Path | None = _setting(None, "YAML file of alarm rules instead of the shipped ones")
 

@@ -1,14 +1,15 @@
 """The seam between rules and alarms: what a rule demands of an alarm, and what one evaluation found.
 
-Rules (`aggregator.rules`) are evaluated into findings; the alarm machine (`core.alarms.machine`) turns findings and time into
-transitions. A rule has one rung per severity it can reach, lowest first; one alarm per rule and object climbs and descends them.
+Rules (`aggregator.rules`) are evaluated into findings; the alarm machine (`core.alarms.machine`) turns findings and
+time into transitions. A rule has one rung per severity it can reach, lowest first; one alarm per rule and object climbs
+and descends them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from collections.abc import Mapping
 
 from core.timeseries.fields import Kind
 
@@ -55,7 +56,8 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class AlarmPolicy:
-    """`rule_id` is stable across edits of thresholds; `category` is shown as the alarm's type; texts by language (zh, en)."""
+    """`rule_id` is stable across edits of thresholds; `category` is shown as the alarm's type; texts by language (zh,
+    en)."""
 
     rule_id: str
     kind: Kind

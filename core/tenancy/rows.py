@@ -29,7 +29,8 @@ class Quota(Row):
     __tablename__ = "quota"
     __table_args__ = (
         CheckConstraint(
-            "cpu_used >= 0 AND memory_mb_used >= 0 AND storage_gb_used >= 0 AND subnets_used >= 0 AND outer_ips_used >= 0",
+            "cpu_used >= 0 AND memory_mb_used >= 0 AND storage_gb_used >= 0"
+            " AND subnets_used >= 0 AND outer_ips_used >= 0",
             name="used_not_negative",
         ),
     )

@@ -1,7 +1,9 @@
-"""The one table of what is measured. Parsing, rates, stores, lines, rules, `cloudmonitor`, `/metrics` and dashboards read it.
+"""The one table of what is measured. Parsing, rates, stores, lines, rules, `cloudmonitor`, `/metrics` and dashboards
+read it.
 
 All values are float64; NaN means "not measured", never zero. Sizes and speeds are in the units that the wire asks for
-(KB = 1024 bytes, MB = 1024 KB), so that nothing is converted twice. From the VM's point of view *down* is what it receives.
+(KB = 1024 bytes, MB = 1024 KB), so that nothing is converted twice. From the VM's point of view *down* is what it
+receives.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What can be measured. A disk or NIC is named `<vm id>/<device>` or `<host id>/<device>`: its owner is in its name."""
+    """What can be measured. A disk or NIC is named `<vm id>/<device>` or `<host id>/<device>`: its owner is in its
+    name."""
 
     HOST = "host"
     VM = "vm"

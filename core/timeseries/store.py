@@ -1,14 +1,16 @@
-"""The port to the time-series store: batches in, batches out. One contract suite (`tests/contract/timeseries.py`) runs on all.
+"""The port to the time-series store: batches in, batches out. One contract suite runs on every implementation.
 
 The two shapes:
 
-* `Frame`: samples of many objects of one kind. `objects` has n names, `times` is (n,) float64 epoch seconds, `values` is
-  (n, fields) float64 with the columns of `fields.FIELDS[kind]`; NaN = not measured. An object may stand in it several times.
+* `Frame`: samples of many objects of one kind. `objects` has n names, `times` is (n,) float64 epoch seconds, `values`
+  is (n, fields) float64 with the columns of `fields.FIELDS[kind]`; NaN = not measured. An object may stand in it
+  several times.
 * `Lines`: one window of one level for many objects. `mean`, `minimum`, `maximum` are (n, fields) float64, `count` is
   (n, fields) int64: the samples behind each value; `count` 0 goes with NaN.
 
-Promises of every implementation: a write is durable when it returns; writing the same sample again changes nothing; the last
-write of an (object, time) wins; readers never see half a batch; objects never written are absent from answers, not zero.
+Promises of every implementation: a write is durable when it returns; writing the same sample again changes nothing; the
+last write of an (object, time) wins; readers never see half a batch; objects never written are absent from answers, not
+zero.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """`start` is the window's first instant (epoch seconds); `expected` the samples a complete window has; `final`: no sample
-    that may still come can change it, short of one later than its watermark."""
+    """`start` is the window's first instant (epoch seconds); `expected` the samples a complete window has; `final`: no
+    sample that may still come can change it, short of one later than its watermark."""
 
     kind: Kind
     start: float
@@ -90,14 +92,17 @@ class TimeSeriesStore(Protocol):
         ...
 
     def touched(self, cursor: int) -> Touched:
-        """What arrived after `cursor` (0: everything kept), so that late samples make their windows dirty exactly once."""
+        """What arrived after `cursor` (0: everything kept), so that late samples make their windows dirty exactly
+        once."""
         ...
 
     def write_lines(self, level: Level, lines: Sequence[Lines]) -> None:
         """Each window of a kind is replaced as a whole; all or none, durable on return."""
         ...
 
-    def read_lines(self, level: Level, kind: Kind, start: float, end: float, objects: Collection[str] | None = None) -> Sequence[Lines]:
+    def read_lines(
+        self, level: Level, kind: Kind, start: float, end: float, objects: Collection[str] | None = None
+    ) -> Sequence[Lines]:
         """Windows with start <= window start < end that exist, oldest first; objects sorted in each."""
         ...
 

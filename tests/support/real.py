@@ -60,7 +60,11 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def server(
-    command: Sequence[str], ready: Callable[[], bool], log: Path, env: dict[str, str] | None = None, seconds: float = 20.0
+    command: Sequence[str],
+    ready: Callable[[], bool],
+    log: Path,
+    env: dict[str, str] | None = None,
+    seconds: float = 20.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is up when the block starts and gone when it ends, whatever happened in between."""
     with log.open("ab") as output:

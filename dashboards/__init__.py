@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: `python -m dashboards` writes `dashboards/generated/`, and a test keeps that current."""

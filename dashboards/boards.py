@@ -1,0 +1,9 @@
+"""All dashboards."""
+
+from typing import Final
+
+from dashboards.cloud import CLOUD
+from dashboards.objects import HOST, VM
+from dashboards.panels import Board
+
+BOARDS: Final[tuple[Board, ...]] = (CLOUD, HOST, VM)
