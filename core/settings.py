@@ -24,6 +24,11 @@ class Settings:
     data_dir: Path = _setting(Path("data"), "folder of the databases, the platform token and the keys")
     database_url: str | None = _setting(None, "SQLAlchemy URL of the state; default: SQLite in data_dir", secret=True)
     platform_token: str | None = _setting(None, "platform token to use instead of a generated one", secret=True)
+    quota_cpu: Annotated[int, Ge(0)] = _setting(0, "CPU cores of a new tenant whose quota is not given")
+    quota_memory_mb: Annotated[int, Ge(0)] = _setting(0, "MB of memory of a new tenant whose quota is not given")
+    quota_storage_gb: Annotated[int, Ge(0)] = _setting(0, "GB of storage of a new tenant whose quota is not given")
+    quota_subnets: Annotated[int, Ge(0)] = _setting(0, "subnets of a new tenant whose quota is not given")
+    quota_outer_ips: Annotated[int, Ge(0)] = _setting(0, "outer IPs of a new tenant whose quota is not given")
     timezone: str | None = _setting(None, "IANA zone of all times on the wire and of day lines; default: the server's")
     page_numbers: bool = _setting(False, "read page.startnum as a page number in every search, not as a row position")
 

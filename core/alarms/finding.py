@@ -55,6 +55,16 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
+class FlapPolicy:
+    """Every raise and every relief adds 1 to a score that halves in `half_life` seconds: at `hi` the alarm is flapping and is
+    held open, under `lo` it is steady again."""
+
+    hi: float = 6.0
+    lo: float = 2.0
+    half_life: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmPolicy:
     """`rule_id` is stable across edits of thresholds; `category` is shown as the alarm's type; texts by language (zh,
     en)."""
@@ -68,6 +78,9 @@ class AlarmPolicy:
     labels: Mapping[str, str] = field(default_factory=dict)
     interval: float = 10.0
     """Seconds between two evaluations: a gap of more than two of them is downtime, and downtime is not evidence."""
+    flap: FlapPolicy = field(default_factory=FlapPolicy)
+    limit: int = 1000
+    """Open alarms of this rule, from which no new ones are made. None is ever erased by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +94,30 @@ class Finding:
     """Why, for people and for `explain`: the value, the limit, the series it came from."""
     content: Mapping[str, str] = field(default_factory=dict)
     """The alarm's text by language (zh, en), rendered from the rule's template."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What an alarm remembers of its object. `tenant_id` is the VM's tenant, for its disks and NICs too, None for the platform's
+    objects; `host_id` is the host that it runs on, for a host its own id; `vm_id` is the VM, for its disks and NICs too.
+    `in_service` False (a host in maintenance, and what runs on it): nothing new is raised; what is open may clear."""
+
+    name: str
+    tenant_id: str | None = None
+    host_id: str | None = None
+    vm_id: str | None = None
+    in_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One rule's evaluation at one moment.
+
+    `facts` names every object that the rule covers now: an object that has an open alarm and is no longer among them is
+    gone, and its alarm is closed. `findings` may leave out what is healthy and has no state: a finding is due for each RAISE
+    and for each of `core.alarms.engine.open_keys`; what has a state and no finding counts as FAILED: nothing changes.
+    """
+
+    policy: AlarmPolicy
+    findings: Sequence[Finding]
+    facts: Mapping[str, ObjectFacts]

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, UniqueConstrain
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.types import Code, Row, TenantOwned
+from core.hosts.rows import HostState
 
 
 class VmState(IntEnum):
@@ -44,7 +45,11 @@ class VmLock(IntEnum):
 
 
 class Vm(Row, TenantOwned):
-    """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it."""
+    """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it.
+
+    `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet the VMs of
+    a suspected host are shown as such (`core.compute.state`).
+    """
 
     __tablename__ = "vm"
     __table_args__ = (UniqueConstraint("tenant_id", "id"),)
@@ -52,6 +57,7 @@ class Vm(Row, TenantOwned):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
     host_id: Mapped[str | None] = mapped_column(ForeignKey("host.id"), index=True)
+    host_state: Mapped[HostState] = mapped_column(Code(HostState), default=HostState.RUNNING)
     name: Mapped[str] = mapped_column(String(128), index=True)
     description: Mapped[str] = mapped_column(String(1024), default="")
     created_at: Mapped[datetime] = mapped_column(index=True)
@@ -62,6 +68,7 @@ class Vm(Row, TenantOwned):
     type_code: Mapped[str] = mapped_column(String(64), default="")
     model_code: Mapped[str] = mapped_column(String(64), default="")
     is_template: Mapped[bool] = mapped_column(default=False)
+    ha_enabled: Mapped[bool] = mapped_column(default=True)
     domain_uuid: Mapped[str] = mapped_column(String(36), unique=True)
 
     disks: Mapped[list[Disk]] = relationship(lazy="raise", viewonly=True)

@@ -86,4 +86,4 @@ class Row(DeclarativeBase):
 class TenantOwned:
     """Mark of rows that belong to a tenant: a tenant's session sees no others (`core.db.session`)."""
 
-    tenant_id: object
+    tenant_id: object = None

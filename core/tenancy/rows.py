@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.context import Role
-from core.db.types import Row, Word
+from core.db.types import Row, TenantOwned, Word
 
 
 class Tenant(Row):
@@ -20,7 +20,7 @@ class Tenant(Row):
     created_at: Mapped[datetime]
 
 
-class Quota(Row):
+class Quota(Row, TenantOwned):
     """What a tenant may own and what it owns. Taken and returned by conditional UPDATEs only.
 
     `used` may stand above `limit` after a limit was lowered: that blocks new objects, and breaks none.

@@ -1,0 +1,222 @@
+"""The watch over the hosts: reads the evidence, lets `core.hosts.state` decide, writes what was decided. One step,
+often.
+
+Races and worst moments. Several watches may run: each decision is an UPDATE that names the token it was based on, so
+one of them is refused, and only the one whose -2 was written fences. Fencing is slow, so it runs beside the steps and
+its answer counts only under the token it was started for. The process may die anywhere: state, VMs' homes and events
+are one transaction; a lock that its owner left behind ends by its deadline; hypervisors that have not followed the
+inventory yet are made to follow at the next start. When the store is down there are no heartbeats; hosts that answer
+when asked directly keep their state all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from core.clock import Clock
+from core.db.engine import Database
+from core.drivers.power import HostPower, Power
+from core.hosts import metrics
+from core.hosts.events import Note
+from core.hosts.evidence import Fleet, Pulse, Survey, judge_fleet, survey
+from core.hosts.fencing import Fencings
+from core.hosts.probe import probe
+from core.hosts.state import MISSES, Evidence, Policy, Probe, heard, may_fence, resumed, step
+from core.hosts.watched import Decision, Watched, homes, load, renew, write
+from core.timeseries.fields import Kind
+from core.timeseries.store import StoreUnavailable, TimeSeriesStore
+
+_log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS: Final = 1.0
+_JUMP_SECONDS: Final = 2.0
+"""So far may wall clock and monotonic clock drift apart between two steps before we call it a jump."""
+
+Ask = Callable[[Mapping[str, Collection[str]], float], Mapping[str, Probe]]
+
+
+def period(interval: float) -> float:
+    """Seconds between two steps, for a scrape interval."""
+    return min(1.0, interval / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """All that the watch touches. `power` None: no host can be fenced, none is ever declared dead. `executor` runs
+    fencings."""
+
+    database: Database
+    store: TimeSeriesStore
+    clock: Clock
+    executor: Executor
+    power: HostPower | None = None
+    ask: Ask = probe
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered between steps: losing it costs time, never safety."""
+
+    fleet: Fleet = field(default_factory=Fleet)
+    probes: dict[str, tuple[float, Probe]] = field(default_factory=dict)
+    unplaced: dict[str, str] = field(default_factory=dict)
+    last: tuple[datetime, float] | None = None
+    shown: frozenset[str] = frozenset()
+
+
+class HostWatch:
+    """`step()` every `period(interval)` seconds, from one thread at a time. `detector` names this process among all
+    watches."""
+
+    def __init__(self, outside: Outside, policy: Policy, detector: str) -> None:
+        self._out = outside
+        self._policy = policy
+        self._detector = detector
+        self._memory = _Memory()
+        self._pulse = Pulse()
+        self._fencings = Fencings(outside.power, outside.executor)
+
+    def step(self) -> None:
+        """Look once at every host, and write what changed."""
+        began = time.perf_counter()
+        now = self._out.clock.now()
+        hosts = self._hosts()
+        self._pulse.watch(hosts, now)
+        if self._was_away(now):
+            hosts = self._resume(hosts, now)
+        self._hear(now)
+        evidence = self._evidence(hosts, now)
+        counted = survey(zip(hosts, evidence, strict=True), now, self._policy)
+        notes = self._judge_fleet(counted, now)
+        evidence = [self._with_fleet(known, now) for known in evidence]
+        decisions = [self._decide(host, known, now) for host, known in zip(hosts, evidence, strict=True)]
+        self._write(decisions, notes, now)
+        self._fence(hosts, evidence, now)
+        self._place()
+        self._show(decisions, counted)
+        metrics.STEP_SECONDS.observe(time.perf_counter() - began)
+
+    def _hosts(self) -> list[Watched]:
+        with self._out.database.platform() as session:
+            return load(session)
+
+    def _was_away(self, now: datetime) -> bool:
+        """At the first step, after a pause that is longer than our patience, and when the wall clock was set."""
+        monotonic, last = self._out.clock.monotonic(), self._memory.last
+        self._memory.last = now, monotonic
+        if last is None:
+            return True
+        wall, passed = (now - last[0]).total_seconds(), monotonic - last[1]
+        return passed > MISSES * self._policy.interval + self._policy.grace or abs(wall - passed) > _JUMP_SECONDS
+
+    def _resume(self, hosts: Sequence[Watched], now: datetime) -> list[Watched]:
+        """Nothing that happened, or did not happen, while we did not look is held against a host."""
+        metrics.ABSENCES.inc()
+        self._pulse.restart(now)
+        self._memory.probes.clear()
+        self._memory.fleet = Fleet(braked=self._memory.fleet.braked)
+        renewed = [replace(host, status=resumed(host.status, now, self._policy)) for host in hosts]
+        with self._out.database.platform(write=True) as session:
+            renew(session, [after for before, after in zip(hosts, renewed, strict=True) if before != after])
+            self._memory.unplaced |= homes(session) if self._out.power is not None else {}
+        return renewed
+
+    def _hear(self, now: datetime) -> None:
+        since = now.timestamp() - (MISSES + 1) * self._policy.interval - self._policy.grace
+        try:
+            self._pulse.hear(self._out.store.latest(Kind.TARGET, since))
+        except StoreUnavailable as problem:
+            metrics.STORE_FAILURES.inc()
+            _log.warning("host watch without samples", problem=str(problem))
+
+    def _evidence(self, hosts: Sequence[Watched], now: datetime) -> list[Evidence]:
+        heartbeats = [
+            Evidence(
+                self._pulse.of(host),
+                self._detector,
+                maintenance=host.maintenance,
+                fenced=self._fencings.certified(host.id),
+            )
+            for host in hosts
+        ]
+        doubted = [host for host, known in zip(hosts, heartbeats, strict=True) if not heard(known, now, self._policy)]
+        probes, powers = self._probe(doubted), self._look(doubted)
+        return [
+            replace(known, probe=probes.get(host.id), power=powers.get(host.id))
+            for host, known in zip(hosts, heartbeats, strict=True)
+        ]
+
+    def _probe(self, doubted: Sequence[Watched]) -> dict[str, Probe]:
+        """Answers that are younger than half an interval are used again: a silent cloud is not asked at every step."""
+        clock, kept, limit = self._out.clock.monotonic(), self._memory.probes, self._policy.interval / 2
+        fresh = {host.id: kept[host.id] for host in doubted if host.id in kept and clock - kept[host.id][0] < limit}
+        pages = {host.id: tuple(host.urls.values()) for host in doubted if host.id not in fresh}
+        answers = self._out.ask(pages, min(_PROBE_SECONDS, limit)) if pages else {}
+        for answer in answers.values():
+            metrics.PROBES.labels(answer).inc()
+        self._memory.probes = fresh | {host_id: (clock, answer) for host_id, answer in answers.items()}
+        return {host_id: answer for host_id, (_, answer) in self._memory.probes.items()}
+
+    def _look(self, doubted: Sequence[Watched]) -> Mapping[str, Power]:
+        if self._out.power is None or not doubted:
+            return {}
+        return self._out.power.look([host.id for host in doubted])
+
+    def _judge_fleet(self, counted: Survey, now: datetime) -> list[Note]:
+        self._memory.fleet, notes = judge_fleet(self._memory.fleet, counted, now, self._policy)
+        for note in notes:
+            _log.warning("all hosts", reason=str(note.reason), **note.evidence)
+        return notes
+
+    def _with_fleet(self, known: Evidence, now: datetime) -> Evidence:
+        fleet = self._memory.fleet
+        blind_for = None if fleet.blind_since is None else (now - fleet.blind_since).total_seconds()
+        return replace(known, blind_for=blind_for, braked=fleet.braked)
+
+    def _decide(self, host: Watched, known: Evidence, now: datetime) -> Decision:
+        after, transitions = step(host.status, known, now, self._policy)
+        return Decision(host, after, transitions, connected=heard(replace(known, probe=None), now, self._policy))
+
+    def _write(self, decisions: Sequence[Decision], notes: Sequence[Note], now: datetime) -> None:
+        if not notes and not any(
+            decision.transitions or decision.connected != decision.host.connected for decision in decisions
+        ):
+            return
+        with self._out.database.platform(write=True) as session:
+            moved = write(session, decisions, notes, now, self._detector)
+        self._memory.unplaced |= moved
+
+    def _fence(self, hosts: Sequence[Watched], evidence: Sequence[Evidence], now: datetime) -> None:
+        """Begins one step after the lock was written: what is fenced is what the database says we hold."""
+        for host, known in zip(hosts, evidence, strict=True):
+            deadline = host.status.deadline
+            if deadline is not None and may_fence(host.status, known, now, self._policy):
+                self._fencings.start(host.id, host.status.fence, (deadline - now).total_seconds())
+
+    def _place(self) -> None:
+        """Let the hypervisors follow the inventory. What fails is tried again at the next step."""
+        if self._out.power is None or not self._memory.unplaced:
+            return
+        failed = self._out.power.place(self._memory.unplaced)
+        for vm_id, why in failed.items():
+            metrics.RESTARTS.labels("not_started").inc()
+            _log.warning("VM not started", vm_id=vm_id, host_id=self._memory.unplaced[vm_id], why=why)
+        self._memory.unplaced = {vm_id: self._memory.unplaced[vm_id] for vm_id in failed}
+
+    def _show(self, decisions: Sequence[Decision], counted: Survey) -> None:
+        for decision in decisions:
+            metrics.STATE.labels(decision.host.id).set(decision.after.state)
+        present = frozenset(decision.host.id for decision in decisions)
+        for gone in self._memory.shown - present:
+            metrics.STATE.remove(gone)
+        self._memory.shown = present
+        metrics.SUSPECTS.set(counted.suspects)
+        metrics.BRAKE.set(self._memory.fleet.braked)
+        metrics.BLIND.set(self._memory.fleet.blind_since is not None)

@@ -1,0 +1,66 @@
+"""HTTP servers as parts of a process: each in a thread with its own event loop, up when `start` returns, gone after `stop`.
+
+Signals belong to the process, not to a server: uvicorn would catch them and, after its own shutdown, raise them again, and
+the process would die before the other parts have stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_GRACE = 3
+"""Seconds that requests under way are given at a stop."""
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; `port` 0 picks a free one. Raises OSError, whose text says why."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class BackgroundServer:
+    """An ASGI app on sockets that are bound already, so that a port in use is refused before anything has started."""
+
+    def __init__(self, name: str, app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE, lifespan="off", server_header=False
+        )
+        self._server = _Server(config)
+        self._sockets = list(sockets)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    @property
+    def port(self) -> int:
+        return int(self._sockets[0].getsockname()[1])
+
+    def start(self) -> None:
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.005)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=self._sockets))

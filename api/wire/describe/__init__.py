@@ -1,0 +1,1 @@
+"""The service description: a page for people, WADL and OpenAPI, all from the declarations."""

@@ -1,0 +1,1 @@
+def page(sections, language, *, base, wadl, openapi): return ""

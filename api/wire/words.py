@@ -1,0 +1,51 @@
+"""Dictionaries between the program's names and the wire's: the only place, with `api.operations`, where legacy spelling lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from api.wire.languages import Language
+
+PAGING: Mapping[str, str] = {"start": "page.startnum", "limit": "page.everypagenum"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """How one resource is spelt.
+
+    `fields`: name of a dataclass field -> name on the wire. Every field that is read or written must have one.
+    `values`: enumeration -> member -> spellings; the first is written, all are read, in any case. Absent: the member's value.
+    `nested`: dataclass that stands inside another -> its own dictionary.
+    `binary`: booleans that are written 1 and 0 instead of true and false.
+    `languages`: fields of answers that hold the text in one language; those of the other one share their wire name.
+    `platform_only`: fields of answers that a tenant is not shown.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[type[Enum], Mapping[Enum, tuple[str, ...]]] = field(default_factory=dict)
+    nested: Mapping[type, Words] = field(default_factory=dict)
+    languages: Mapping[str, Language] = field(default_factory=dict)
+    binary: frozenset[str] = frozenset()
+    platform_only: frozenset[str] = frozenset()
+
+    def name(self, field_name: str) -> str:
+        """The wire name. Raises KeyError for a field without one: that is a mistake of the declaration."""
+        return self.fields.get(field_name) or PAGING[field_name]
+
+    def spell(self, member: Enum) -> str:
+        return self.spellings(member)[0]
+
+    def spellings(self, member: Enum) -> tuple[str, ...]:
+        return self.values.get(type(member), {}).get(member) or (str(member.value),)
+
+    def within(self, shape: type) -> Words:
+        """The dictionary of a nested dataclass."""
+        return self.nested.get(shape, self)
+
+    def all_names(self) -> Iterator[tuple[str, str]]:
+        """Every (domain name, wire name) that this dictionary and those inside it hold."""
+        yield from self.fields.items()
+        for inner in self.nested.values():
+            yield from inner.all_names()

@@ -1,0 +1,28 @@
+"""What can be seen of the alarms from outside."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+from core.metrics import REGISTRY
+
+ALARMS = Gauge(
+    "starvc_alarms",
+    "Open alarms. The state is the first that applies of shelved, suppressed, flapping, latched, acknowledged, raised.",
+    ["severity", "state"],
+    registry=REGISTRY,
+)
+TRANSITIONS = Counter("starvc_alarm_transitions_total", "Changes of alarms, by what changed.", ["change"], registry=REGISTRY)
+REFUSED = Counter(
+    "starvc_alarms_refused_total",
+    "Evaluations in which an alarm was due and not created, because its rule had as many open alarms as its limit allows.",
+    registry=REGISTRY,
+)
+OUTBOX_DEPTH = Gauge(
+    "starvc_notification_outbox_depth", "Notifications that wait for delivery.", ["receiver"], registry=REGISTRY
+)
+OUTBOX_AGE = Gauge(
+    "starvc_notification_outbox_oldest_age_seconds",
+    "Age of the oldest notification that waits for delivery; 0: none waits.",
+    registry=REGISTRY,
+)

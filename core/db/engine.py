@@ -1,0 +1,126 @@
+"""The database: one URL, two kinds of transaction.
+
+The race: on SQLite a transaction that reads first and writes later fails with *database is locked* as soon as another one wrote in
+between, whatever the busy timeout. So every write transaction says so before it starts and takes the write lock at once (BEGIN
+IMMEDIATE); a transaction that did not say so cannot write at all, on either database. Read transactions see one snapshot.
+A commit is on the disk when it returns (synchronous=FULL; PostgreSQL's default).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+from core.db.migrations import upgrade
+from core.db.session import PlatformSession, TenantSession
+from core.errors import Invalid
+from core.settings import Settings
+
+BUSY_SECONDS: Final = 30.0
+"""How long a writer waits for the others (SQLite), and how long any statement may take (PostgreSQL)."""
+
+_MODE: Final = "starvc_mode"
+_READ: Final = {_MODE: "read"}
+_WRITE: Final = {_MODE: "write"}
+
+
+class Database:
+    """The state of the product. Threads share it; each session belongs to one thread and one unit of work."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as of SQLAlchemy: `sqlite:///path` or `postgresql://user@host/name`. Nothing is opened yet."""
+        self.url = _parsed(url)
+        if self.url.get_backend_name() == "sqlite":
+            self._engine = _sqlite(self.url)
+            self._reader = self._engine.execution_options(**_READ)
+            self._writer: Engine = self._engine.execution_options(**_WRITE)
+        else:
+            self._engine = _postgresql(self.url)
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._writer = self._engine
+
+    @contextmanager
+    def platform(self, *, write: bool = False) -> Iterator[PlatformSession]:
+        """A transaction that sees everything: committed at the end of the block, rolled back when it raises."""
+        with PlatformSession(self._bind(write=write)) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def tenant(self, tenant_id: str, *, write: bool = False) -> Iterator[TenantSession]:
+        """A transaction that sees one tenant's rows: committed at the end of the block, rolled back when it raises."""
+        with TenantSession(self._bind(write=write), tenant_id) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the schema to this version of the product. Safe when several processes start at once.
+
+        Raises `core.db.migrations.SchemaTooNew` when a newer version has already changed it.
+        """
+        upgrade(self.url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _bind(self, *, write: bool) -> Engine:
+        return self._writer if write else self._reader
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name; by default SQLite in the data folder."""
+    if settings.database_url is not None:
+        return Database(settings.database_url)
+    return Database(f"sqlite:///{settings.data_dir / 'starvc.db'}")
+
+
+def _parsed(text: str) -> URL:
+    allowed = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+    try:
+        url = make_url(text)
+    except ValueError as problem:
+        raise Invalid("database_url", "not a database URL", allowed) from problem
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise Invalid("database_url", f"{url.drivername} is not supported", allowed)
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise Invalid("database_url", "each connection would have its own database in memory", allowed)
+    return url
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """`lower` knows ASCII only in SQLite; names are compared as PostgreSQL compares them."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else str(text).lower()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_MODE) == "write"
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _postgresql(url: URL) -> Engine:
+    milliseconds = int(BUSY_SECONDS * 1000)
+    options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+    return create_engine(
+        url,
+        connect_args={"options": options, "connect_timeout": 10, "application_name": "starvc"},
+        pool_size=10,
+        max_overflow=30,
+        pool_pre_ping=True,
+    )

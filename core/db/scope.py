@@ -1,0 +1,111 @@
+"""Which statements a tenant filter reaches: a pure judgement on a statement, before it runs.
+
+Loader criteria are put on mapped classes, wherever a statement names one: in its columns, joins, subqueries, CTEs. They do not see
+a table that is named by itself, literal SQL, or the second class of an UPDATE ... FROM. Each SELECT of a statement is therefore
+judged by itself: every table that it uses must be one that a mapped class marked `TenantOwned` brought into that very SELECT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Delete, Select, Table, Update
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ClauseElement, ColumnClause, TextClause
+from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, TableClause
+from sqlalchemy.sql.visitors import ExternallyTraversible
+
+from core.db.types import TenantOwned
+
+_HARMLESS_TEXT = frozenset({"*", "1"})
+"""The only literal SQL that SQLAlchemy itself writes into statements: `count(*)`, `EXISTS (SELECT 1 ...)`."""
+
+
+class Unscoped(Exception):
+    """A tenant's session was given something that it cannot confine to the tenant. A fault of the program, never of the caller."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"BUG: {problem}")
+
+
+def refuse_unreachable(statement: Executable) -> None:
+    """Raises Unscoped for a statement that a tenant filter would not reach everywhere."""
+    root: object = statement
+    assert isinstance(root, ExternallyTraversible)
+    pending = [root]
+    if isinstance(root, (Update, Delete)):
+        _refuse_second_class(root)
+    while pending:
+        pending.extend(_judge(pending.pop()))
+
+
+def _judge(scope: ExternallyTraversible) -> list[ExternallyTraversible]:
+    """Judge one SELECT, UPDATE or DELETE without those inside it, which are returned."""
+    used: set[FromClause] = set()
+    confined: set[FromClause] = set()
+    nested: list[ExternallyTraversible] = []
+    for part in _parts(scope, nested):
+        source = _source(part)
+        if source is not None:
+            used.add(source)
+            if _entity(part) is not None:
+                confined.add(source)
+    if unconfined := used - confined:
+        names = ", ".join(sorted(str(getattr(source, "name", source)) for source in unconfined))
+        raise Unscoped(f"a table is named instead of its class: {names}")
+    return nested
+
+
+def _parts(scope: ExternallyTraversible, nested: list[ExternallyTraversible]) -> Iterator[ClauseElement]:
+    """What stands in the scope itself; SELECTs inside it are put into `nested`."""
+    waiting = list(scope.get_children())
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Select):
+            nested.append(part)
+            continue
+        if isinstance(part, UpdateBase):
+            raise Unscoped("a statement that writes stands inside another one")
+        if isinstance(part, TextClause) or (isinstance(part, ColumnClause) and part.is_literal and part.name not in _HARMLESS_TEXT):
+            raise Unscoped(f"literal SQL: {part}")
+        if isinstance(part, ClauseElement):
+            yield part
+        if not _is_table(part):
+            waiting.extend(part.get_children())
+
+
+def _source(part: ClauseElement) -> FromClause | None:
+    """The table, or alias of a table, that this part uses."""
+    if isinstance(part, ColumnClause):
+        return part.table if _is_table(part.table) else None
+    return part if isinstance(part, FromClause) and _is_table(part) else None
+
+
+def _is_table(part: object) -> bool:
+    return isinstance(part, TableClause) or (isinstance(part, FromClauseAlias) and _is_table(part.element))
+
+
+def _entity(part: ClauseElement) -> type[Any] | None:
+    """The mapped class that brought this part into the statement: what loader criteria themselves go by."""
+    notes = part._annotations  # noqa: SLF001 - SQLAlchemy has no public way to ask
+    entity = notes.get("parententity") or notes.get("parentmapper")  # the latter: the condition of a relationship's join
+    if entity is None:
+        return None
+    kind: type[Any] = entity.mapper.class_
+    if not issubclass(kind, TenantOwned):
+        raise Unscoped(f"{kind.__name__} is not TenantOwned: a tenant session does not see it")
+    return kind
+
+
+def _refuse_second_class(statement: Update | Delete) -> None:
+    """Only the class that is written is filtered by loader criteria; and its rows stay with their tenant."""
+    target = statement.table
+    for part in _parts(statement, []):
+        source = _source(part)
+        if isinstance(source, (Table, FromClauseAlias)) and source != target:
+            raise Unscoped(f"a second class in an UPDATE or DELETE: {source.name}")
+    values: Any = getattr(statement, "_values", None) or {}
+    if any(getattr(column, "key", column) == "tenant_id" for column in values):
+        raise Unscoped("a row never moves to another tenant")

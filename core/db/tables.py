@@ -1,0 +1,15 @@
+"""Every table of the product: whoever needs the whole metadata (migrations, their tests) imports it from here."""
+
+from __future__ import annotations
+
+from core.alarms import rows as _alarms
+from core.compute import rows as _compute
+from core.db.types import Row
+from core.hosts import rows as _hosts
+from core.tenancy import rows as _tenancy
+
+__all__ = ["METADATA"]
+
+_MODULES = (_alarms, _compute, _hosts, _tenancy)
+
+METADATA = Row.metadata

@@ -1,0 +1,109 @@
+"""The history of hosts: every change of state, what became of the VMs of a dead host, the brake, our own link.
+Platform only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from annotated_types import MaxLen
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.context import Context, Page
+from core.db.search import exactly, page
+from core.hosts.rows import HostEvent, HostReason, HostState
+from core.hosts.state import Transition
+from core.ids import new_id
+from core.paging import Paged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindHostEvents(Paged):
+    """All given filters must hold. `since` is included, `until` is not. `urgent`: only those that a person must look
+    at."""
+
+    host_id: Annotated[str, MaxLen(64)] | None = None
+    reason: HostReason | None = None
+    to_state: HostState | None = None
+    urgent: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEventDetails:
+    """`host_id` None: about all hosts. The states are None where nothing changed its state."""
+
+    id: str
+    host_id: str | None
+    at: datetime
+    from_state: HostState | None
+    to_state: HostState | None
+    reason: HostReason
+    urgent: bool
+    detector: str
+    evidence: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to remember that is no change of state."""
+
+    reason: HostReason
+    urgent: bool
+    evidence: Mapping[str, str]
+    host_id: str | None = None
+
+
+def record_transition(session: Session, host_id: str, detector: str, transition: Transition) -> None:
+    session.add(
+        HostEvent(
+            id=new_id("hostevent"),
+            host_id=host_id,
+            at=transition.at,
+            from_state=transition.from_state,
+            to_state=transition.to_state,
+            reason=transition.reason,
+            urgent=transition.urgent,
+            detector=detector,
+            evidence=dict(transition.evidence),
+        )
+    )
+
+
+def record_note(session: Session, at: datetime, detector: str, note: Note) -> None:
+    session.add(
+        HostEvent(
+            id=new_id("hostevent"),
+            host_id=note.host_id,
+            at=at,
+            reason=note.reason,
+            urgent=note.urgent,
+            detector=detector,
+            evidence=dict(note.evidence),
+        )
+    )
+
+
+def search(at: Context, find: FindHostEvents) -> Page[HostEventDetails]:
+    """Events, newest first."""
+    columns = select(HostEvent).where(
+        *exactly(HostEvent.host_id, find.host_id),
+        *exactly(HostEvent.reason, find.reason),
+        *exactly(HostEvent.to_state, find.to_state),
+        *exactly(HostEvent.urgent, find.urgent),
+        *(() if find.since is None else (HostEvent.at >= find.since,)),
+        *(() if find.until is None else (HostEvent.at < find.until,)),
+    )
+    found = page(at, columns, find, order=(HostEvent.at.desc(), HostEvent.id.desc()))
+    return Page(tuple(_details(event) for (event,) in found.rows), found.total)
+
+
+def _details(event: HostEvent) -> HostEventDetails:
+    return HostEventDetails(
+        id=event.id, host_id=event.host_id, at=event.at, from_state=event.from_state, to_state=event.to_state,
+        reason=event.reason, urgent=event.urgent, detector=event.detector, evidence=event.evidence,
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""From samples to evidence: heartbeats folded out of the store, and what all hosts together say about ourselves.
+
+A sample counts once, however often it is read; a host that was never scraped has its silence counted from the moment
+the watch began, so that a start of ours is nobody's death.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from core.drivers.power import Power
+from core.hosts.events import Note
+from core.hosts.rows import HostReason, HostState, Origin
+from core.hosts.state import Beat, Evidence, HostStatus, Policy, heard, lost
+from core.hosts.watched import Watched
+from core.timeseries.fields import COLUMN, Kind
+from core.timeseries.store import Frame
+
+_UP: Final = COLUMN[Kind.TARGET]["up"]
+_WATCHED: Final = (HostState.RUNNING, HostState.FAULT_DETECTING, HostState.HA_DETECTING)
+_SMALLEST_BRAKE: Final = 2
+
+
+class Pulse:
+    """The heartbeats of all targets, in memory. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._beats: dict[str, Beat] = {}
+
+    def watch(self, hosts: Collection[Watched], now: datetime) -> None:
+        """Begin with new targets, and forget those that are gone."""
+        names = {name for host in hosts for name in host.targets}
+        self._beats = {name: beat for name, beat in self._beats.items() if name in names}
+        for name in names - self._beats.keys():
+            self._beats[name] = Beat(name.rpartition("/")[2], last_at=now.timestamp())
+
+    def hear(self, samples: Frame) -> None:
+        """Fold the newest samples of the targets in. Unknown targets are passed over."""
+        ups = samples.values[:, _UP].tolist()
+        for name, at, up in zip(samples.objects, samples.times.tolist(), ups, strict=True):
+            beat = self._beats.get(name)
+            if beat is not None and not math.isnan(up):
+                self._beats[name] = fold(beat, at, up=up > 0)
+
+    def restart(self, now: datetime) -> None:
+        """Our own absence or a jump of the clock: every silence begins anew."""
+        self._beats = {name: Beat(beat.source, last_at=now.timestamp()) for name, beat in self._beats.items()}
+
+    def of(self, host: Watched) -> tuple[Beat, ...]:
+        return tuple(self._beats[name] for name in host.targets)
+
+
+def fold(beat: Beat, at: float, *, up: bool) -> Beat:
+    """`beat` after one more sample. One that is not newer changes nothing; only the first may be older than the
+    watch."""
+    known = beat.misses + beat.goods > 0
+    if known and at <= beat.last_at:
+        return beat
+    last_at = max(at, beat.last_at)
+    if not up:
+        return replace(beat, last_at=last_at, misses=beat.misses + 1, goods=0, good_from=0.0)
+    return replace(
+        beat, last_at=last_at, misses=0, goods=beat.goods + 1, good_from=beat.good_from if beat.goods else at
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What is remembered about all hosts together: since when we see nobody, and the brake."""
+
+    blind_since: datetime | None = None
+    braked: bool = False
+    calm_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`watched`: hosts that ought to answer; `suspects`: those of them that do not; `seen`: hosts that answer, all
+    counted."""
+
+    watched: int
+    suspects: int
+    seen: int
+
+
+def survey(hosts: Iterable[tuple[Watched, Evidence]], now: datetime, policy: Policy) -> Survey:
+    """This machine itself is left out: that we see ourselves says nothing about our link."""
+    watched = suspects = seen = 0
+    for host, evidence in hosts:
+        if host.origin is Origin.LOCAL:
+            continue
+        seen += heard(evidence, now, policy)
+        if not evidence.maintenance and _ought_to_answer(host.status, evidence, policy):
+            watched += 1
+            suspects += lost(evidence, now, policy)
+    return Survey(watched, suspects, seen)
+
+
+def judge_fleet(fleet: Fleet, survey: Survey, now: datetime, policy: Policy) -> tuple[Fleet, list[Note]]:
+    """The next memory, and what is worth remembering. One host alone cannot tell its own death from our blindness,
+    so it takes two to be blind. The brake lets go when there was calm for as long as a fault is looked for."""
+    blind = survey.watched > 1 and survey.seen == 0
+    blind_since = (fleet.blind_since or now) if blind else None
+    limit = max(_SMALLEST_BRAKE, min(policy.brake_count, math.floor(policy.brake_ratio * survey.watched)))
+    over = survey.suspects > limit
+    calm_since = None if over or not fleet.braked else fleet.calm_since or now
+    calm = calm_since is not None and (now - calm_since).total_seconds() >= policy.detect_for
+    braked = over or (fleet.braked and not calm)
+    known = {
+        "suspects": str(survey.suspects),
+        "watched": str(survey.watched),
+        "limit": str(limit),
+        "seen": str(survey.seen),
+    }
+    notes = []
+    if blind != (fleet.blind_since is not None):
+        notes.append(Note(HostReason.OWN_LINK_LOST if blind else HostReason.OWN_LINK_BACK, blind, known))
+    if braked != fleet.braked:
+        notes.append(Note(HostReason.BRAKE_ENGAGED if braked else HostReason.BRAKE_RELEASED, braked, known))
+    return Fleet(blind_since, braked, calm_since if braked else None), notes
+
+
+def _ought_to_answer(status: HostStatus, evidence: Evidence, policy: Policy) -> bool:
+    """An offline host that turns out to be off is about to be acted upon, so it counts."""
+    found_off = evidence.power is Power.OFF and status.fence_failures < policy.fence_attempts
+    return status.state in _WATCHED or (status.state is HostState.OFFLINE and found_off)
