@@ -28,8 +28,9 @@ from core.hosts.events import Note
 from core.hosts.evidence import Fleet, Pulse, Survey, judge_fleet, survey
 from core.hosts.fencing import Fencings
 from core.hosts.probe import probe
+from core.hosts.rows import HostState
 from core.hosts.state import MISSES, Evidence, Policy, Probe, heard, may_fence, resumed, step
-from core.hosts.watched import Decision, Watched, homes, load, renew, write
+from core.hosts.watched import Decision, Watched, load, recover_again, renew, write
 from core.timeseries.fields import Kind
 from core.timeseries.store import StoreUnavailable, TimeSeriesStore
 
@@ -123,9 +124,13 @@ class HostWatch:
         self._memory.probes.clear()
         self._memory.fleet = Fleet(braked=self._memory.fleet.braked)
         renewed = [replace(host, status=resumed(host.status, now, self._policy)) for host in hosts]
+        stopped = [host for host in renewed if host.status.state is HostState.STOPPED and not host.maintenance]
+        powers = self._look(stopped)
+        off = [host for host in stopped if powers.get(host.id) is Power.OFF]
         with self._out.database.platform(write=True) as session:
             renew(session, [after for before, after in zip(hosts, renewed, strict=True) if before != after])
-            self._memory.unplaced |= homes(session) if self._out.power is not None else {}
+            moved = recover_again(session, off, now, self._detector)
+        self._memory.unplaced |= moved
         return renewed
 
     def _hear(self, now: datetime) -> None:

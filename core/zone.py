@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, tzinfo
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.errors import Invalid
 
-_LOCAL = Path("/etc/localtime")
+LOCAL_TIME: Final = Path("/etc/localtime")
+_UNREADABLE = (ZoneInfoNotFoundError, ValueError, OSError)
 
 
-def zone(name: str | None) -> tzinfo:
+@lru_cache(maxsize=8)
+def zone(name: str | None) -> ZoneInfo:
     """The IANA zone `name`, or the server's when it is None. Raises Invalid for a name that does not exist."""
     if name is None:
-        return server_zone()
+        return server_zone(os.environ.get("TZ", ""), LOCAL_TIME)
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except _UNREADABLE:
         raise Invalid("timezone", f"{name!r} is not a time zone", "an IANA name, such as Asia/Shanghai") from None
 
 
-def server_zone(environment: str | None = None, local: Path = _LOCAL) -> tzinfo:
-    """What the variable TZ names, else what the system's local time is, else UTC. Rules, not a fixed offset."""
-    named = (os.environ.get("TZ", "") if environment is None else environment).removeprefix(":")
-    if named:
-        try:
-            return ZoneInfo(named)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            return UTC
+def server_zone(variable: str, local_time: Path) -> ZoneInfo:
+    """What the variable TZ names, else what the file says, else UTC: rules, not a fixed offset."""
     try:
-        with local.open("rb") as rules:
+        if variable:
+            return ZoneInfo(variable.removeprefix(":"))
+        with local_time.open("rb") as rules:
             return ZoneInfo.from_file(rules)
-    except (OSError, ValueError):
-        return UTC
+    except _UNREADABLE:
+        return ZoneInfo("UTC")

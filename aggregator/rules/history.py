@@ -45,9 +45,11 @@ class History:
         self._population: Population | None = None
         self._aligner = Aligner()
 
-    def refresh(self, store: TimeSeriesStore, population: Population, now: float) -> None:
-        """Read what is new, forget what is too old, follow the population."""
+    def refresh(self, store: TimeSeriesStore | None, population: Population, now: float) -> None:
+        """Follow the population, read what is new, forget what is too old. `store` None: nothing new is wanted yet."""
         self._follow(population)
+        if store is None:
+            return
         oldest = self.step * np.floor((now - self._span) / self.step) - self.step
         start = max(oldest, max(self._windows) - _REREAD * self.step) if self._windows else oldest
         while start <= now:

@@ -158,6 +158,14 @@ class Census:
         host = np.fromiter((self._hosts.get(owner, NOBODY) for owner in owners), dtype=np.intp, count=len(names))
         return Population(kind, names, np.where(vm == NOBODY, host, at(self._homes, vm, NOBODY)), vm)
 
+    def with_states(self, inventory: Inventory) -> Census:
+        """The same objects with other states: their numbers stay."""
+        other = Census(inventory, self.seen)
+        for name in ("populations", "_hosts", "_vms", "_homes"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
     def strangers(self, kind: Kind, names: Sequence[str]) -> frozenset[str]:
         """Devices among `names` that are in no population, and whose owner is known."""
         if kind not in (Kind.DISK, Kind.NIC):

@@ -24,8 +24,8 @@ from aggregator.rules.language import (
     RunsOn,
     Scope,
     Shift,
-    StateIn,
     Stat,
+    StateIn,
     Step,
     Threshold,
     leaves,
@@ -62,6 +62,8 @@ class Reader:
         if len(mains) > 1:
             self._wrong(("when",), f"{len(mains)} measured conditions take the limits of the rule", "one; raise: {op, value} in the others")
         main = mains[0] if mains else None
+        if main is not None and main.measure.kind is not spec.kind:
+            self._wrong(("when",), "a measure of other objects cannot take the limits of the rule", "raise: {op, value} beside it")
         steps = tuple(self._steps(main))
         overrides = tuple(self._overrides(main, steps))
         if self.problems:
@@ -119,11 +121,11 @@ class Reader:
         if given.threshold is not None:
             measure = self._measure(given.threshold, (*at, "threshold"))
             band = self._band(given, at)
-            return measure and Threshold(measure, band, RunsOn(given.threshold.runs_on), Stat(given.threshold.stat))
+            return None if measure is None else Threshold(measure, band, RunsOn(given.threshold.runs_on), Stat(given.threshold.stat))
         if given.change is not None:
             measure = self._measure(given.change, (*at, "change"))
             window = self._window(given.change.window, SHORTEST_CHANGE, (*at, "change", "window"))
-            return measure and Change(measure, window, given.change.relative, self._band(given, at))
+            return None if measure is None else Change(measure, window, given.change.relative, self._band(given, at))
         if given.forecast is None:
             raise AssertionError("BUG: a condition that the schema accepts and nobody reads")
         return self._forecast(given, given.forecast, at, inside)
@@ -138,7 +140,7 @@ class Reader:
             self._field(reaches, self._spec.kind, (*at, "forecast", "reaches"))
         measure = self._measure(forecast, (*at, "forecast"))
         window = self._window(forecast.window, SHORTEST_FORECAST, (*at, "forecast", "window"))
-        return measure and Forecast(measure, reaches, window, self._band(given, at, durations=True))
+        return None if measure is None else Forecast(measure, reaches, window, self._band(given, at, durations=True))
 
     def _window(self, text: str, least: float, at: Path) -> float:
         seconds = self._seconds(text)
@@ -185,13 +187,11 @@ class Reader:
 
     def _steps(self, main: Measured | None) -> Iterator[Step]:
         spec = self._spec
+        given: list[tuple[Path, schema.RungSpec]]
         if spec.levels is not None:
             given = [(("levels", position), rung) for position, rung in enumerate(spec.levels)]
         else:
-            rung = schema.RungSpec.model_validate({
-                "severity": spec.severity, "raise": spec.raise_ or schema.RaiseWhen(), "clear": spec.clear or schema.ClearWhen(),
-            })  # fmt: skip
-            given = [((), rung)]
+            given = [((), schema.RungSpec.model_validate(_single(spec)))]
         last: Step | None = None
         for at, rung in given:
             step = Step(
@@ -258,6 +258,12 @@ class Reader:
                 continue
             for name in used - set(PLACEHOLDERS):
                 self._wrong(("message", language), f"{{{name}}} is unknown", "{object}, {value}, {limit}, {unit}")
+
+
+def _single(spec: schema.RuleSpec) -> dict[str, object]:
+    """The one level of a rule that has no list of them."""
+    given = {"severity": spec.severity, "raise": spec.raise_, "clear": spec.clear}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _state(given: schema.HostStateIn | schema.VmStateIn, owner: Kind, codes: dict[str, int]) -> StateIn:

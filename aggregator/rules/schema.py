@@ -134,8 +134,8 @@ def _spelt(model: BaseModel) -> set[str]:
 
 class RungSpec(_Strict):
     severity: SeverityWord
-    raise_: RaiseWhen = Field(default_factory=RaiseWhen, alias="raise")
-    clear: ClearWhen = Field(default_factory=ClearWhen)
+    raise_: RaiseWhen = Field(default_factory=lambda: RaiseWhen.model_validate({}), alias="raise")
+    clear: ClearWhen = Field(default_factory=lambda: ClearWhen.model_validate({}))
 
 
 class OverrideLevel(_Strict):

@@ -13,12 +13,16 @@ from aggregator.rules.inventory import NOBODY, Census, Positions, at
 from aggregator.rules.language import Change, Forecast, Measure, RunsOn, Stat, Threshold
 from aggregator.rules.regression import time_until
 from aggregator.rules.snapshot import STALE_SCRAPES, Samples
+from aggregator.rules.verdicts import Bools
+from core.compute.rows import VmState
+from core.hosts.rows import HostState
 from core.timeseries.fields import COLUMN, Kind
 from core.timeseries.store import Floats, Level
 
 HOURLY_FROM = 6 * 3600.0
 """Windows longer than this are read from hour lines: 360 minutes already tell a slope."""
 UNKNOWN_STATE = -128
+_SAMPLED = (int(VmState.RUNNING), int(VmState.FAULT_DETECTING))
 
 
 def level_of(condition: Threshold | Change | Forecast) -> Level | None:
@@ -84,6 +88,14 @@ class View:
     @cached_property
     def maintained(self) -> Positions:
         return np.array([host.maintenance for host in self.census.inventory.host_states], dtype=np.intp)
+
+    def expected(self, kind: Kind) -> Bools:
+        """(n,) the objects that ought to have samples: of running VMs, and of hosts neither stopped nor in maintenance."""
+        population = self.census.populations[kind]
+        running = np.isin(at(self.vm_states, population.vm, UNKNOWN_STATE), _SAMPLED)
+        up = at(self.host_states, population.host, int(HostState.STOPPED)) != int(HostState.STOPPED)
+        watched = up & (at(self.maintained, population.host, 0) == 0)
+        return np.where(population.vm != NOBODY, running, watched)
 
     def fresh(self, kind: Kind) -> Floats | None:
         """(n, fields) newest values, NaN when too old."""

@@ -1,7 +1,7 @@
 """From a domain answer to the wire: dataclasses become objects in wire words, every leaf becomes text.
 
-Absent is the empty string, booleans are true and false, times are `YYYY-MM-DD HH:MM:SS` in the configured zone, a Decimal keeps
-its places, a float has two at most.
+Absent is the empty string, booleans are true and false, times are `YYYY-MM-DD HH:MM:SS` in the configured zone, a
+Decimal keeps its places, a float has two at most.
 """
 
 from __future__ import annotations
@@ -47,16 +47,12 @@ class Writer:
                 return f"{value:.2f}".rstrip("0").rstrip(".")
             case int() | Decimal():
                 return str(value)
-        return self._object(value, words)
+        return self._object(value, type(value), words)
 
-    def _object(self, value: object, outer: Words) -> dict[str, object]:
-        words = outer.within(type(value))
-        columns = _columns(type(value), words)
-        written = {
-            wire: self.write(getattr(value, name), words)
-            for name, wire in columns
-            if self._shows(name, words)
-        }
+    def _object(self, value: object, shape: type[Any], outer: Words) -> dict[str, object]:
+        words = outer.within(shape)
+        columns = _columns(shape, words)
+        written = {wire: self.write(getattr(value, name), words) for name, wire in columns if self._shows(name, words)}
         for name in words.binary:
             written[words.name(name)] = "1" if getattr(value, name) else "0"
         return written
@@ -68,7 +64,7 @@ class Writer:
 
 
 @cache
-def _columns(shape: type, words: Words) -> tuple[tuple[str, str], ...]:
+def _columns(shape: type[Any], words: Words) -> tuple[tuple[str, str], ...]:
     return tuple((item.name, words.name(item.name)) for item in dataclasses.fields(shape))
 
 
@@ -97,7 +93,7 @@ def _fields(shape: type, outer: Words) -> Iterator[AnswerField]:
         yield AnswerField(wire, inner, name in words.platform_only)
 
 
-def _shapes(hint: Any) -> Iterator[type]:  # noqa: ANN401 (type forms have no type)
+def _shapes(hint: Any) -> Iterator[type]:
     """The dataclasses in a type form: those of `Page[X]`, `Started[X]`, `tuple[X, ...]`, `X | None`."""
     arguments = typing.get_args(hint)
     if arguments:

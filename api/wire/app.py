@@ -1,4 +1,6 @@
-"""The wire as a part of a FastAPI app: the operations, their description, and an envelope for every other path below the root."""
+"""The wire as a part of a FastAPI app: the operations, their description, and an envelope for every other path below
+the root.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ SERVICES = f"{ROOT}/services"
 BASE = f"{SERVICES}/cloudresource"
 WADL = f"{SERVICES}/application.wadl"
 OPENAPI = "/openapi.json"
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 def mount(app: FastAPI, services: Services, sections: Sequence[Section] = SECTIONS) -> None:
@@ -59,13 +61,13 @@ def _page(sections: Sequence[Section]) -> Callable[[Request], Response]:
 def _wadl(sections: Sequence[Section]) -> Callable[[Request], Response]:
     def show(request: Request) -> Response:
         base = str(request.base_url).rstrip("/") + BASE + "/"
-        return Response(wadl.document(sections, base), media_type="application/vnd.sun.wadl+xml")
+        return Response(wadl.describe(sections, base), media_type="application/vnd.sun.wadl+xml")
 
     return show
 
 
 def _openapi(sections: Sequence[Section]) -> Callable[[Request], Response]:
-    document = openapi.document(sections, BASE)
+    document = openapi.describe(sections, BASE)
 
     def show(_request: Request) -> Response:
         return JSONResponse(document)

@@ -1,8 +1,8 @@
 """KEY_PARAM and answers: Base64 of UTF-8 JSON. Reads sloppy clients, writes exactly one form.
 
-Forgiven: `+` that arrived as a space, the URL-safe alphabet, absent padding, line breaks, percent-escapes that were not undone,
-a byte order mark, white space and trailing stars in keys. Of duplicate keys the last one wins. Never forgiven: anything that
-would make two readings possible.
+Forgiven: `+` that arrived as a space, the URL-safe alphabet, absent padding, line breaks, percent-escapes that were not
+undone, a byte order mark, white space and trailing stars in keys. Of duplicate keys the last one wins. Never forgiven:
+anything that would make two readings possible.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ class Result(StrEnum):
 
 
 def success(value: object, words: Words, writer: Writer) -> dict[str, object]:
-    """`data`; with `dataCount` for a counted page, with `startid` for a task. A task without a result yet has no `data`."""
+    """`data`; with `dataCount` for a counted page, with `startid` for a task. A task without a result yet has no
+    `data`.
+    """
     match value:
         case Page(rows, total):
             counted = {} if total is None else {"dataCount": total}

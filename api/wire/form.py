@@ -1,12 +1,12 @@
 """KEY_PARAM out of a request body, urlencoded or multipart, without ever holding more than the limit.
 
-A body over the limit is refused as soon as it shows. What the client still sends is read and thrown away up to a bound, because a
-connection closed over unread bytes is reset, and the client would never see the answer.
+A body over the limit is refused as soon as it shows. What the client still sends is read and thrown away up to a bound,
+because a connection closed over unread bytes is reset, and the client would never see the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -64,7 +64,7 @@ async def _body(request: Request) -> bytes:
 
 
 async def _multipart(request: Request, body: bytes) -> str:
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:

@@ -1,7 +1,9 @@
-"""The road that every operation takes, once: find it, authenticate, authorise, read, open the session, run, write the answer.
+"""The road that every operation takes, once: find it, authenticate, authorise, read, open the session, run, write the
+answer.
 
-Nothing that a caller can do is logged above INFO, and KEY_PARAM and KEY_TOKEN are never logged. What nobody foresaw is answered
-with an incident id and logged at ERROR with the same id: the text of the exception goes to the log, never to the caller.
+Nothing that a caller can do is logged above INFO, and KEY_PARAM and KEY_TOKEN are never logged. What nobody foresaw is
+answered with an incident id and logged at ERROR with the same id: the text of the exception goes to the log, never to
+the caller.
 
 The worst moment: a caller who is gone. The domain function runs in a worker thread and is never cancelled half way; its
 transaction commits or rolls back as a whole before the answer is written.
@@ -73,7 +75,7 @@ class _Reply:
 
     @property
     def result(self) -> str:
-        return str(self.body["result"]) if self.status == 200 else str(self.status)  # noqa: PLR2004
+        return str(self.body["result"]) if self.status == 200 else str(self.status)
 
 
 class Frame:
@@ -141,8 +143,8 @@ class Frame:
             raise NotBuilt(operation.name)
         services = self._services
         arguments: tuple[object, ...] = ()
-        if operation.shape is not None and operation.validator is not None:
-            arguments = (shapes.read(operation.shape, operation.validator, raw, self._zone),)
+        if operation.validator is not None:
+            arguments = (shapes.read(operation.validator, raw, self._zone),)
         with self._session(caller, write=operation.writes) as session:
             at = Context(caller, session, services.clock, services.store, services.settings)
             value = operation.run(at, *arguments)

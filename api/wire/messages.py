@@ -1,4 +1,5 @@
-"""Refusals in the caller's language: which parameter, what was wrong, what is allowed. Chinese texts end with an English code.
+"""Refusals in the caller's language: which parameter, what was wrong, what is allowed. Chinese texts end with an
+English code.
 
 Texts that the domain words itself are translated by `api.wire.chinese`; a test finds the ones that are not there.
 """

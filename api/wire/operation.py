@@ -1,7 +1,8 @@
 """One declaration per operation of the wire, and the table that finds them.
 
-The domain side of an operation is a plain function `run(at, request)`: the type of `request` (a frozen dataclass) says what is
-read, the return type what is answered. The wire side is its words. Everything else happens once, in `api.wire.frame`.
+The domain side of an operation is a plain function `run(at, request)`: the type of `request` (a frozen dataclass) says
+what is read, the return type what is answered. The wire side is its words. Everything else happens once, in
+`api.wire.frame`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ EXTENSION: Final = ""
 class Operation:
     """`path` is relative to the base URL; its last segment may be a parameter, `{vmId}`.
 
-    `run` None: declared, and answers that it is not built yet. `role` is the least one: the platform may do what a tenant may.
-    `words` spell the request, `answer` the answer where it is spelt differently. `writes`: needs a transaction that can write.
+    `run` None: declared, and answers that it is not built yet. `role` is the least one: the platform may do what a
+    tenant may. `words` spell the request, `answer` the answer where it is spelt differently. `writes`: needs a
+    transaction that can write.
     """
 
     method: Method

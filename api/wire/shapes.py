@@ -1,8 +1,9 @@
-"""From the caller's JSON to a domain request: a frozen dataclass with annotated limits becomes a validator with wire names.
+"""From the caller's JSON to a domain request: a frozen dataclass with annotated limits becomes a validator with wire
+names.
 
-Built once per operation. A blank string and `null` count as absent; numbers and booleans may come as text, and text as a
-number; a list of text may come as one text with commas. What the domain leaves open is bounded here: text by its length and
-without control characters, integers by the database's column.
+Built once per operation. A blank string and `null` count as absent; numbers and booleans may come as text, and text as
+a number; a list of text may come as one text with commas. What the domain leaves open is bounded here: text by its
+length and without control characters, integers by the database's column.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from enum import Enum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen
 from pydantic import (
@@ -35,7 +36,6 @@ from api.wire import parameters
 from api.wire.messages import BadParameters, Problem, place
 from api.wire.words import Words
 
-T = TypeVar("T")
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 LONGEST_TEXT = 1024
 LARGEST_INTEGER = 2**31 - 1
@@ -74,10 +74,12 @@ def model(shape: type, words: Words) -> type[WireModel]:
     return made
 
 
-def read(shape: type[T], validator: type[WireModel], raw: Mapping[str, object], zone: tzinfo) -> T:
-    """`raw` as a `shape`; times in it are of `zone`. Raises BadParameters, which names what is wrong as the caller spelt it."""
+def read(validator: type[WireModel], raw: Mapping[str, object], zone: tzinfo) -> object:
+    """`raw` as the validator's dataclass; times in it are of `zone`. Raises BadParameters, which names what is wrong as
+    the caller spelt it.
+    """
     try:
-        return typing.cast("T", _plain(validator.model_validate(raw, context=zone)))
+        return _plain(validator.model_validate(raw, context=zone))
     except ValidationError as error:
         raise BadParameters(tuple(_problem(validator, item) for item in error.errors(include_url=False))) from None
 
@@ -98,7 +100,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _kind(hint: Any, words: Words, limits: tuple[object, ...]) -> Any:  # noqa: ANN401 (type forms have no type)
+def _kind(hint: Any, words: Words, limits: tuple[object, ...]) -> Any:
     """The pydantic form of a type hint."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:

@@ -1,4 +1,6 @@
-"""Dictionaries between the program's names and the wire's: the only place, with `api.operations`, where legacy spelling lives."""
+"""Dictionaries between the program's names and the wire's: the only place, with `api.operations`, where legacy spelling
+lives.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,10 @@ class Words:
     """How one resource is spelt.
 
     `fields`: name of a dataclass field -> name on the wire. Every field that is read or written must have one.
-    `values`: enumeration -> member -> spellings; the first is written, all are read, in any case. Absent: the member's value.
-    `nested`: dataclass that stands inside another -> its own dictionary.
-    `binary`: booleans that are written 1 and 0 instead of true and false.
-    `languages`: fields of answers that hold the text in one language; those of the other one share their wire name.
-    `platform_only`: fields of answers that a tenant is not shown.
+    `values`: enumeration -> member -> spellings; the first is written, all are read, in any case. Absent: the member's
+    value. `nested`: dataclass that stands inside another -> its own dictionary. `binary`: booleans that are written 1
+    and 0 instead of true and false. `languages`: fields of answers that hold the text in one language; those of the
+    other one share their wire name. `platform_only`: fields of answers that a tenant is not shown.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)

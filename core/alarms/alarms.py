@@ -1,8 +1,9 @@
 """What people do with alarms: find, relieve, acknowledge, shelve, and read what happened.
 
-A tenant's session sees the alarms of its own VMs, their disks and NICs (`Alarm.tenant_id`); the platform sees all. The race:
-an evaluation that runs at the same moment. Both lock the machine's row first (`AlarmState`), so one of them sees what the
-other did. What has changed here is told to the receivers by the next evaluation, which alone writes to the outbox.
+A tenant's session sees the alarms of its own VMs, their disks and NICs (`Alarm.tenant_id`); the platform sees all.
+The race: an evaluation that runs at the same moment. Both lock the machine's row first (`AlarmState`), so one of
+them sees what the other did. What has changed here is told to the receivers by the next evaluation, which alone
+writes to the outbox.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Relieved(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindAlarms(Paged):
-    """All given filters must hold. Created from `starts_at` to `ends_at`, both included to the second: the wire has no fractions.
-    `unpaged`: every alarm, whatever `start` and `limit` say."""
+    """All given filters must hold. Created from `starts_at` to `ends_at`, both included to the second: the wire has
+    no fractions. `unpaged`: every alarm, whatever `start` and `limit` say.
+    """
 
     severity: Severity | None = None
     object_kind: Kind | None = None
@@ -152,7 +154,9 @@ def acknowledge(at: Context, ref: AlarmRef) -> None:
 
 
 def shelve(at: Context, want: ShelveAlarm) -> None:
-    """No notifications until then. Raises NotFound, Invalid for a moment that has passed, and Conflict when it is relieved."""
+    """No notifications until then. Raises NotFound, Invalid for a moment that has passed, and Conflict when it is
+    relieved.
+    """
     now = at.clock.now()
     if want.until <= now:
         raise Invalid("until", "has passed", "a moment in the future")

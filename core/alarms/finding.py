@@ -7,7 +7,7 @@ and descends them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -56,8 +56,9 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class FlapPolicy:
-    """Every raise and every relief adds 1 to a score that halves in `half_life` seconds: at `hi` the alarm is flapping and is
-    held open, under `lo` it is steady again."""
+    """Every raise and every relief adds 1 to a score that halves in `half_life` seconds: at `hi` the alarm is
+    flapping and is held open, under `lo` it is steady again.
+    """
 
     hi: float = 6.0
     lo: float = 2.0
@@ -98,9 +99,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What an alarm remembers of its object. `tenant_id` is the VM's tenant, for its disks and NICs too, None for the platform's
-    objects; `host_id` is the host that it runs on, for a host its own id; `vm_id` is the VM, for its disks and NICs too.
-    `in_service` False (a host in maintenance, and what runs on it): nothing new is raised; what is open may clear."""
+    """What an alarm remembers of its object. `tenant_id` is the VM's tenant, for its disks and NICs too, None for
+    the platform's objects; `host_id` is the host that it runs on, for a host its own id; `vm_id` is the VM, for its
+    disks and NICs too. `in_service` False (a host in maintenance, and what runs on it): nothing new is raised; what
+    is open may clear.
+    """
 
     name: str
     tenant_id: str | None = None
@@ -113,9 +116,10 @@ class ObjectFacts:
 class Evaluation:
     """One rule's evaluation at one moment.
 
-    `facts` names every object that the rule covers now: an object that has an open alarm and is no longer among them is
-    gone, and its alarm is closed. `findings` may leave out what is healthy and has no state: a finding is due for each RAISE
-    and for each of `core.alarms.engine.open_keys`; what has a state and no finding counts as FAILED: nothing changes.
+    `facts` names every object that the rule covers now: an object that has an open alarm and is no longer among them
+    is gone, and its alarm is closed. `findings` may leave out what is healthy and has no state: a finding is due for
+    each RAISE and for each of `core.alarms.engine.open_keys`; what has a state and no finding counts as FAILED:
+    nothing changes.
     """
 
     policy: AlarmPolicy

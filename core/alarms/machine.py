@@ -1,4 +1,5 @@
-"""The alarm machine: what one more finding makes of one rule on one object. Pure: state and time come in, state goes out.
+"""The alarm machine: what one more finding makes of one rule on one object. Pure: state and time come in, state goes
+out.
 
 Each rung of a rule's ladder is a switch with a timer::
 
@@ -6,12 +7,13 @@ Each rung of a rule's ladder is a switch with a timer::
                            |                     ^                   |
                            +-- anything else     +-- anything else --+
 
-and the alarm is what the rungs amount to: its severity is the highest rung that is on. When none is on any more it is
-relieved, unless the rule wants a person to do that (it is *latched* then) or it flaps (it is held open until it is steady).
+and the alarm is what the rungs amount to: its severity is the highest rung that is on. When none is on any more it
+is relieved, unless the rule wants a person to do that (it is *latched* then) or it flaps (it is held open until it
+is steady).
 
-Times are epoch seconds. Timers count evidence, not time: a gap of more than two intervals since the last evidence - downtime,
-failed evaluations, missing data, a clock that was set - moves the start of a timer by the gap. NO_DATA under `keep` and FAILED
-are no evidence: they change nothing at all.
+Times are epoch seconds. Timers count evidence, not time: a gap of more than two intervals since the last evidence -
+downtime, failed evaluations, missing data, a clock that was set - moves the start of a timer by the gap. NO_DATA
+under `keep` and FAILED are no evidence: they change nothing at all.
 """
 
 from __future__ import annotations
@@ -187,7 +189,9 @@ def _evidence(verdicts: Sequence[Verdict], no_data: NoDataPolicy) -> Sequence[Ve
 
 
 def _resumed(state: State, policy: AlarmPolicy, now: float) -> dict[Severity, RungState]:
-    """The rungs with their timers moved by what was no evidence; by severity, so that an edited ladder keeps what it can."""
+    """The rungs with their timers moved by what was no evidence; by severity, so that an edited ladder keeps what it
+    can.
+    """
     gap = 0.0 if state.evidence_until is None else now - state.evidence_until
     if 0.0 <= gap <= _TOLERATED_INTERVALS * policy.interval + _INSTANT:
         return {rung.severity: rung for rung in state.rungs}
@@ -197,8 +201,9 @@ def _resumed(state: State, policy: AlarmPolicy, now: float) -> dict[Severity, Ru
 def _climb(
     rungs: dict[Severity, RungState], verdicts: Sequence[Verdict], ladder: Sequence[Rung], now: float
 ) -> tuple[RungState, ...]:
-    """Every rung one step on. A rung that comes on carries those below it whose condition holds too: when the alarm leaves the
-    higher one it descends to them, instead of ending and beginning anew."""
+    """Every rung one step on. A rung that comes on carries those below it whose condition holds too: when the alarm
+    leaves the higher one it descends to them, instead of ending and beginning anew.
+    """
     after: list[RungState] = []
     carried = False
     for spec, verdict in zip(reversed(ladder), reversed(verdicts), strict=True):

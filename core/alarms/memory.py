@@ -1,7 +1,7 @@
 """The machine's state as it lies in the database: what is recalled equals what was stored.
 
-Acknowledgement and shelving stand on the alarm, where people see them; timers and the flap score in `AlarmState`. A timer whose
-evidence is as fresh as its rule's is stored without its own time: it runs on without a write.
+Acknowledgement and shelving stand on the alarm, where people see them; timers and the flap score in `AlarmState`. A
+timer whose evidence is as fresh as its rule's is stored without its own time: it runs on without a write.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ ALARMS = Gauge(
     ["severity", "state"],
     registry=REGISTRY,
 )
-TRANSITIONS = Counter("starvc_alarm_transitions_total", "Changes of alarms, by what changed.", ["change"], registry=REGISTRY)
+TRANSITIONS = Counter(
+    "starvc_alarm_transitions_total", "Changes of alarms, by what changed.", ["change"], registry=REGISTRY
+)
 REFUSED = Counter(
     "starvc_alarms_refused_total",
     "Evaluations in which an alarm was due and not created, because its rule had as many open alarms as its limit allows.",

@@ -10,7 +10,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.alarms.finding import Severity
@@ -33,9 +44,9 @@ class ReliefWay(StrEnum):
 class Alarm(Row, TenantOwned):
     """One episode: from the raise to the relief of one rule on one object.
 
-    `tenant_id` is the VM's tenant, NULL for what belongs to the platform. `told_*` is what the receivers were last told
-    (`core.alarms.announce`); `outstanding` marks that it differs from the truth and waits: suppressed, shelved, or changed
-    by a person since the last evaluation.
+    `tenant_id` is the VM's tenant, NULL for what belongs to the platform. `told_*` is what the receivers were last
+    told (`core.alarms.announce`); `outstanding` marks that it differs from the truth and waits: suppressed, shelved,
+    or changed by a person since the last evaluation.
     """
 
     __tablename__ = "alarm"
@@ -156,10 +167,12 @@ class Outbox(Row):
 
 
 class MaintenanceWindow(Row):
-    """When whose notifications wait. One-off: `starts_at`, `ends_at`. Recurring: `weekdays` (a set of 1-7, Monday is 1, as
-    digits), local `start_time` (`HH:MM`), `minutes` and `zone`, between the optional `starts_at` and `ends_at`.
+    """When whose notifications wait. One-off: `starts_at`, `ends_at`. Recurring: `weekdays` (a set of 1-7, Monday is
+    1, as digits), local `start_time` (`HH:MM`), `minutes` and `zone`, between the optional `starts_at` and
+    `ends_at`.
 
-    `matchers` is an object of lists (`tenant`, `host`, `vm`, `severity`, `rule`): all named kinds must match, one entry of each.
+    `matchers` is an object of lists (`tenant`, `host`, `vm`, `severity`, `rule`): all named kinds must match, one
+    entry of each.
     """
 
     __tablename__ = "maintenance_window"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
 from core.db.migrations import upgrade
 from core.db.session import PlatformSession, TenantSession
@@ -79,7 +80,7 @@ def _parsed(text: str) -> URL:
     allowed = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
     try:
         url = make_url(text)
-    except ValueError as problem:
+    except (ArgumentError, ValueError) as problem:
         raise Invalid("database_url", "not a database URL", allowed) from problem
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")

@@ -22,6 +22,9 @@ from core.db.types import TenantOwned
 _HARMLESS_TEXT = frozenset({"*", "1"})
 """The only literal SQL that SQLAlchemy itself writes into statements: `count(*)`, `EXISTS (SELECT 1 ...)`."""
 
+_PLACES_OF_TEXT = ("_prefixes", "_suffixes", "_hints", "_statement_hints")
+"""Where SQLAlchemy keeps what `prefix_with`, `suffix_with` and `with_hint` add: no traversal leads there."""
+
 
 class Unscoped(Exception):
     """A tenant's session was given something that it cannot confine to the tenant. A fault of the program, never of the caller."""
@@ -58,8 +61,14 @@ def _judge(scope: ExternallyTraversible) -> list[ExternallyTraversible]:
     return nested
 
 
+def _refuse_added_text(scope: ExternallyTraversible) -> None:
+    if any(getattr(scope, place, None) for place in _PLACES_OF_TEXT):
+        raise Unscoped("literal SQL before, in or after a statement")
+
+
 def _parts(scope: ExternallyTraversible, nested: list[ExternallyTraversible]) -> Iterator[ClauseElement]:
     """What stands in the scope itself; SELECTs inside it are put into `nested`."""
+    _refuse_added_text(scope)
     waiting = list(scope.get_children())
     while waiting:
         part = waiting.pop()
@@ -70,6 +79,7 @@ def _parts(scope: ExternallyTraversible, nested: list[ExternallyTraversible]) ->
             raise Unscoped("a statement that writes stands inside another one")
         if isinstance(part, TextClause) or (isinstance(part, ColumnClause) and part.is_literal and part.name not in _HARMLESS_TEXT):
             raise Unscoped(f"literal SQL: {part}")
+        _refuse_added_text(part)
         if isinstance(part, ClauseElement):
             yield part
         if not _is_table(part):

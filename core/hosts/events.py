@@ -58,34 +58,24 @@ class Note:
     host_id: str | None = None
 
 
-def record_transition(session: Session, host_id: str, detector: str, transition: Transition) -> None:
-    session.add(
-        HostEvent(
-            id=new_id("hostevent"),
-            host_id=host_id,
-            at=transition.at,
-            from_state=transition.from_state,
-            to_state=transition.to_state,
-            reason=transition.reason,
-            urgent=transition.urgent,
-            detector=detector,
-            evidence=dict(transition.evidence),
-        )
-    )
+def record_transition(session: Session, host_id: str, detector: str, change: Transition) -> None:
+    note = Note(change.reason, change.urgent, change.evidence, host_id)
+    _record(session, change.at, detector, note, (change.from_state, change.to_state))
 
 
 def record_note(session: Session, at: datetime, detector: str, note: Note) -> None:
+    _record(session, at, detector, note, (None, None))
+
+
+def _record(
+    session: Session, at: datetime, detector: str, note: Note, states: tuple[HostState | None, HostState | None]
+) -> None:
     session.add(
         HostEvent(
-            id=new_id("hostevent"),
-            host_id=note.host_id,
-            at=at,
-            reason=note.reason,
-            urgent=note.urgent,
-            detector=detector,
-            evidence=dict(note.evidence),
+            id=new_id("hostevent"), host_id=note.host_id, at=at, from_state=states[0], to_state=states[1],
+            reason=note.reason, urgent=note.urgent, detector=detector, evidence=dict(note.evidence),
         )
-    )
+    )  # fmt: skip
 
 
 def search(at: Context, find: FindHostEvents) -> Page[HostEventDetails]:

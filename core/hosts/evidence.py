@@ -100,21 +100,21 @@ def survey(hosts: Iterable[tuple[Watched, Evidence]], now: datetime, policy: Pol
     return Survey(watched, suspects, seen)
 
 
-def judge_fleet(fleet: Fleet, survey: Survey, now: datetime, policy: Policy) -> tuple[Fleet, list[Note]]:
+def judge_fleet(fleet: Fleet, counted: Survey, now: datetime, policy: Policy) -> tuple[Fleet, list[Note]]:
     """The next memory, and what is worth remembering. One host alone cannot tell its own death from our blindness,
     so it takes two to be blind. The brake lets go when there was calm for as long as a fault is looked for."""
-    blind = survey.watched > 1 and survey.seen == 0
+    blind = counted.watched > 1 and counted.seen == 0
     blind_since = (fleet.blind_since or now) if blind else None
-    limit = max(_SMALLEST_BRAKE, min(policy.brake_count, math.floor(policy.brake_ratio * survey.watched)))
-    over = survey.suspects > limit
+    limit = max(_SMALLEST_BRAKE, min(policy.brake_count, math.floor(policy.brake_ratio * counted.watched)))
+    over = counted.suspects > limit
     calm_since = None if over or not fleet.braked else fleet.calm_since or now
     calm = calm_since is not None and (now - calm_since).total_seconds() >= policy.detect_for
     braked = over or (fleet.braked and not calm)
     known = {
-        "suspects": str(survey.suspects),
-        "watched": str(survey.watched),
+        "suspects": str(counted.suspects),
+        "watched": str(counted.watched),
         "limit": str(limit),
-        "seen": str(survey.seen),
+        "seen": str(counted.seen),
     }
     notes = []
     if blind != (fleet.blind_since is not None):

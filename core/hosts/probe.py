@@ -30,21 +30,21 @@ def probe(pages: Mapping[str, Collection[str]], timeout: float) -> dict[str, Pro
     return asyncio.run(_probe_all(pages, timeout))
 
 
-async def _probe_all(pages: Mapping[str, Collection[str]], timeout: float) -> dict[str, Probe]:
+async def _probe_all(pages: Mapping[str, Collection[str]], patience: float) -> dict[str, Probe]:
     gate = asyncio.Semaphore(_AT_ONCE)
     asked = [(host_id, url) for host_id, urls in pages.items() for url in urls]
-    answers = await asyncio.gather(*(_probe_page(url, timeout, gate) for _, url in asked))
+    answers = await asyncio.gather(*(_probe_page(url, patience, gate) for _, url in asked))
     best = dict.fromkeys(pages, Probe.SILENT)
     for (host_id, _), answer in zip(asked, answers, strict=True):
         best[host_id] = min(best[host_id], answer, key=_BEST_FIRST.index)
     return best
 
 
-async def _probe_page(url: str, timeout: float, gate: asyncio.Semaphore) -> Probe:
+async def _probe_page(url: str, patience: float, gate: asyncio.Semaphore) -> Probe:
     accepted = asyncio.Event()
     async with gate:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 return await _request(url, accepted)
         except ConnectionRefusedError:
             return Probe.REFUSED

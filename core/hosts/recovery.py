@@ -1,8 +1,9 @@
 """Where the VMs of a dead host run on: a pure plan, and its entry into the inventory.
 
-The worst moment: the process dies between the inventory and the hypervisors. The inventory is written first, in the
-transaction that declares the host stopped, and is the truth from then on; the hypervisors are made to follow it
-(`HostPower.place`), again and again until they have, and once for all VMs when the watch starts.
+The race: two detectors, one of which woke up late, start the same VM on two hosts. The inventory is the referee: a
+VM's new home is a compare-and-set on its old one, written before any hypervisor is asked (`HostPower.place`). The
+worst moment is to die in between: the VM is then nowhere, its driver reports it on the dead host, and the plan is
+made again at the next start (`core.hosts.watched.recover_again`).
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ def move(session: Session, dead_id: str, wanted: Plan) -> dict[str, str]:
             .values(host_id=home, host_state=HostState.RUNNING),
         )
     }
+
+
+def _fits(guest: Guest, place: Shelter) -> bool:
+    return place.vcpus >= guest.vcpus and place.memory_mb >= guest.memory_mb
 
 
 def _unmovable(guest: Guest) -> str | None:

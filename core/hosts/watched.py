@@ -21,7 +21,7 @@ from core.db.guarded import changed
 from core.hosts import metrics
 from core.hosts.events import Note, record_note, record_transition
 from core.hosts.recovery import move, plan_for
-from core.hosts.rows import Host, HostReason, Origin
+from core.hosts.rows import Host, HostEvent, HostReason, Origin
 from core.hosts.state import HostStatus, Transition
 
 NODE: Final = "node"
@@ -74,7 +74,6 @@ def write(
     session: Session, decisions: Iterable[Decision], notes: Iterable[Note], at: datetime, detector: str
 ) -> dict[str, str]:
     """Enter what changed; the VMs that have a new home, by id. All states first: who dies now takes no VMs in."""
-    decisions = list(decisions)
     for connected in (True, False):
         ids = [decision.host.id for decision in decisions if decision.connected is connected != decision.host.connected]
         if ids:
@@ -85,7 +84,9 @@ def write(
     homes: dict[str, str] = {}
     for decision in entered:
         if decision.transitions[-1].reason is HostReason.FENCED and not decision.host.maintenance:
-            homes |= _recover(session, decision.host, at, detector)
+            moved, left = _recover(session, decision.host, at, detector)
+            _report_left(session, decision.host, left, at, detector)
+            homes |= moved
     return homes
 
 
@@ -97,10 +98,15 @@ def renew(session: Session, hosts: Iterable[Watched]) -> None:
     session.execute(update(Vm).where(Vm.host_id.is_not(None), Vm.host_state != own).values(host_state=own))
 
 
-def homes(session: Session) -> dict[str, str]:
-    """The host of every VM that has one."""
-    rows = session.execute(select(Vm.id, Vm.host_id).where(Vm.host_id.is_not(None), ~Vm.is_template))
-    return {vm_id: host_id for vm_id, host_id in rows if host_id is not None}
+def recover_again(session: Session, hosts: Iterable[Watched], at: datetime, detector: str) -> dict[str, str]:
+    """Once more for the VMs that are still on fenced hosts: the process that fenced them may have died before it came
+    to them. Only for hosts that are off now. The VMs that have a new home, by id."""
+    homes: dict[str, str] = {}
+    for host in hosts:
+        newest = select(HostEvent.reason).where(HostEvent.host_id == host.id, HostEvent.to_state.is_not(None))
+        if session.scalar(newest.order_by(HostEvent.at.desc(), HostEvent.id.desc()).limit(1)) is HostReason.FENCED:
+            homes |= _recover(session, host, at, detector)[0]
+    return homes
 
 
 def _as_decided(host: Watched) -> Update:
@@ -125,18 +131,20 @@ def _enter(session: Session, decision: Decision, detector: str) -> bool:
     return True
 
 
-def _recover(session: Session, host: Watched, at: datetime, detector: str) -> dict[str, str]:
+def _recover(session: Session, host: Watched, at: datetime, detector: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The new homes of the VMs that moved, and why the others did not."""
     wanted = plan_for(session, host.id, host.origin)
     moved = move(session, host.id, wanted)
-    left = wanted.left | dict.fromkeys(wanted.homes.keys() - moved.keys(), "it was changed meanwhile")
     for vm_id, home in moved.items():
         known = {"vm_id": vm_id, "to_host": home}
         record_note(session, at, detector, Note(HostReason.VM_RESTARTED, urgent=False, evidence=known, host_id=host.id))
+    metrics.RESTARTS.labels("moved").inc(len(moved))
+    return moved, wanted.left | dict.fromkeys(wanted.homes.keys() - moved.keys(), "it was changed meanwhile")
+
+
+def _report_left(session: Session, host: Watched, left: Mapping[str, str], at: datetime, detector: str) -> None:
     for vm_id, why in left.items():
         known = {"vm_id": vm_id, "why": why}
-        record_note(
-            session, at, detector, Note(HostReason.VM_NOT_RESTARTED, urgent=True, evidence=known, host_id=host.id)
-        )
-    metrics.RESTARTS.labels("moved").inc(len(moved))
+        note = Note(HostReason.VM_NOT_RESTARTED, urgent=True, evidence=known, host_id=host.id)
+        record_note(session, at, detector, note)
     metrics.RESTARTS.labels("left").inc(len(left))
-    return moved

@@ -1,5 +1,5 @@
-"""OpenAPI 3.1 from the declarations. KEY_PARAM is described twice: as the form field that it is, and, under `x-key-param`, by the
-schema of the JSON inside it; answers likewise under `x-answer`."""
+"""OpenAPI 3.1 from the declarations. KEY_PARAM is described twice: as the form field that it is, and, under
+`x-key-param`, by the schema of the JSON inside it; answers likewise under `x-answer`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENVELOPE: Json = {
 }
 
 
-def document(sections: Sequence[Section], base: str) -> Json:
+def describe(sections: Sequence[Section], base: str) -> Json:
     """The OpenAPI document of all operations below the path `base`."""
     paths: dict[str, Json] = {}
     for section in sections:
@@ -56,7 +56,9 @@ def document(sections: Sequence[Section], base: str) -> Json:
 
 def _operation(section: Section, operation: Operation) -> Json:
     described: Json = {
-        "operationId": f"{operation.method.lower()}_{operation.path}".replace("/", "_").translate({123: None, 125: None}),
+        "operationId": f"{operation.method.lower()}_{operation.path}".replace("/", "_").translate(
+            {123: None, 125: None}
+        ),
         "summary": operation.title.en,
         "description": operation.title.zh,
         "tags": [section.title.en],

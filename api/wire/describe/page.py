@@ -1,1 +1,2 @@
-def page(sections, language, *, base, wadl, openapi): return ""
+def page(sections, language, *, base, wadl, openapi):
+    return ""

@@ -47,8 +47,9 @@ class Chance:
         name = np.frombuffer(stream.encode().ljust(32, b"\0")[:32], np.uint64)
         key = mix(self._seed)
         for part in name:
-            key = mix(key ^ part)
-        return mix(key + np.arange(count, dtype=np.uint64))
+            key = mix(np.bitwise_xor(key, part))
+        result: Words = mix(np.add(key, np.arange(count, dtype=np.uint64)))
+        return result
 
     def uniform(self, stream: str, count: int, low: float = 0.0, high: float = 1.0) -> Floats:
         return low + (high - low) * unit(self.words(stream, count))

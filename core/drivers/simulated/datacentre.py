@@ -39,7 +39,7 @@ class SimDisk:
 
 @dataclass(frozen=True, slots=True)
 class SimNic:
-    """`device` is the tap on the host; `mac` is locally administered."""
+    """`device` is the tap, named alike on every host, so that it stays the same when the VM moves; `mac` is locally administered."""
 
     device: str
     mac: str
@@ -49,7 +49,7 @@ class SimNic:
 
 @dataclass(frozen=True, slots=True)
 class SimVm:
-    """`index` is its position in `DataCentre.vms`, `host` that of its host; `boot` in epoch seconds."""
+    """`index` is its position in `DataCentre.vms`, `host` that of the host it is first placed on; `boot` in epoch seconds."""
 
     index: int
     id: str
@@ -65,7 +65,7 @@ class SimVm:
 
 @dataclass(frozen=True, slots=True)
 class SimHost:
-    """`vms` are positions in `DataCentre.vms`; `store_gb` is the size of the file system of the VMs' images."""
+    """`vms` are first placed here, as positions in `DataCentre.vms`; `store_gb` is the size of the file system of the VMs' images."""
 
     index: int
     id: str
@@ -125,7 +125,7 @@ def _vms(chance: Chance, homes: list[int]) -> list[SimVm]:
     boots = chance.uniform("vm boot", count, EPOCH + 31 * DAY, EPOCH + 330 * DAY)
     uuids = _uuids(chance.words("uuid high", count), chance.words("uuid low", count))
     disks = _disks(chance, count)
-    nics = _nics(chance, homes)
+    nics = _nics(chance, count)
     return [
         SimVm(i, f"vm-sim-{i + 1:05d}", f"{roles[i]}-{i + 1:05d}", uuids[i], homes[i], sizes[i][0], sizes[i][1] * 1024,
               float(boots[i]), disks[i], next(nics))  # fmt: skip
@@ -150,18 +150,15 @@ def _disks(chance: Chance, count: int) -> list[tuple[SimDisk, ...]]:
     ]
 
 
-def _nics(chance: Chance, homes: list[int]) -> Iterator[tuple[SimNic, ...]]:
-    numbers = chance.choice("nics", len(homes), ((1, 0.75), (2, 0.25)))
+def _nics(chance: Chance, count: int) -> Iterator[tuple[SimNic, ...]]:
     scramble = int(chance.words("mac", 1)[0])
-    taps: dict[int, int] = {}
     serial = 0
-    for host, number in zip(homes, numbers, strict=True):
+    for number in chance.choice("nics", count, ((1, 0.75), (2, 0.25))):
         nics = []
         for _ in range(number):
-            tap = taps[host] = taps.get(host, -1) + 1
             subnet, place = divmod(serial, 240)
             ip = f"10.{128 + subnet // 256}.{subnet % 256}.{place + 10}"
-            nics.append(SimNic(f"vnet{tap}", _mac("52:54:00", serial * 0x9E3779 + scramble), ip, "br0"))
+            nics.append(SimNic(f"vnet{serial}", _mac("52:54:00", serial * 0x9E3779 + scramble), ip, "br0"))
             serial += 1
         yield tuple(nics)
 

@@ -50,14 +50,10 @@ class EmbeddedStore:
         self._databases = [raw, *lines]
         self._journal = Journal(raw)
         self._windows = {database.level: Windows(database) for database in lines}
-        fixed = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
-        _log.info(
-            "embedded_store_opened",
-            folder=str(folder),
-            writable=writable,
-            sqlite=sqlite3.sqlite_version,
-            wal_reset_fixed=fixed,
-        )
+        if writable:
+            fixed = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
+            version = sqlite3.sqlite_version
+            _log.info("embedded_store_opened", folder=str(folder), sqlite=version, wal_reset_fixed=fixed)
 
     @classmethod
     def reader(cls, folder: Path) -> EmbeddedStore:

@@ -1,0 +1,136 @@
+"""All rules on all objects at one moment: arrays in, findings out. Decides; reads and writes nothing.
+
+Only what matters becomes a `Finding`: what is not clear, and what the alarm machine has in hand already (`open_states`). The
+worst moments, and where each is closed: a store that fails gives FAILED and clears nothing (`verdicts`); a host in maintenance, or
+stopped on purpose, raises nothing new and still clears; a stopped VM is clear of everything; an object that has gone is named in
+`gone`, so that its alarm can end; a storm stops making new alarms at the rule's limit and never erases one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aggregator.rules import text
+from aggregator.rules.conditions import Judged, Limits, judge_rule
+from aggregator.rules.inventory import NOBODY, Population, at
+from aggregator.rules.language import Rule, RuleBook, StateIn, leaves
+from aggregator.rules.verdicts import CLEAR, FAILED, HOLD, NO_DATA, RAISE, VERDICTS, Bools, Codes
+from aggregator.rules.view import UNKNOWN_STATE, View
+from core.alarms.finding import Finding, NoDataPolicy
+from core.compute.rows import VmState
+from core.timeseries.fields import Kind
+
+OpenState = tuple[str, str]
+"""(rule id, object id) of which the alarm machine remembers something: pending, raised, clearing, latched or flapping."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One rule: its verdicts (rungs, n) and values (n,) for all objects, and the findings for those that matter."""
+
+    rule: Rule
+    population: Population
+    judged: Judged
+    findings: Sequence[Finding]
+    gone: Collection[str]
+    capped: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """One moment of all rules."""
+
+    view: View
+    outcomes: Sequence[Outcome]
+
+    @property
+    def degraded(self) -> bool:
+        """Something could not be judged because the store failed."""
+        return any((outcome.judged.codes == FAILED).any() for outcome in self.outcomes)
+
+
+def evaluate(
+    book: RuleBook, limits: Mapping[str, Limits], view: View, open_states: Collection[OpenState]
+) -> Evaluation:
+    """`limits` by rule id (`overrides.limits_of`, for the census of `view`)."""
+    opened: dict[str, list[str]] = defaultdict(list)
+    for rule_id, object_id in open_states:
+        opened[rule_id].append(object_id)
+    return Evaluation(view, [_outcome(rule, limits[rule.id], view, opened[rule.id]) for rule in book.rules])
+
+
+def _outcome(rule: Rule, limits: Limits, view: View, opened: Sequence[str]) -> Outcome:
+    population = view.census.populations[rule.kind]
+    judged = judge_rule(rule, limits, view)
+    codes = _excuse(rule, judged.codes, limits, view)
+    judged = Judged(codes, judged.values)
+    places = population.locate(opened)
+    in_hand = np.zeros(len(population), dtype=np.bool_)
+    in_hand[places[places != NOBODY]] = True
+    new, capped = _new(rule, codes, in_hand, len(opened))
+    findings = [_finding(rule, limits, judged, view, place) for place in np.flatnonzero(in_hand | new).tolist()]
+    gone = [name for name, place in zip(opened, places.tolist(), strict=True) if place == NOBODY]
+    return Outcome(rule, population, judged, findings, gone, capped)
+
+
+def _excuse(rule: Rule, codes: Codes, limits: Limits, view: View) -> Codes:
+    """Objects that may not raise: RAISE and NO_DATA become HOLD; those of which nothing is expected are CLEAR."""
+    population = view.census.populations[rule.kind]
+    of_vm = population.vm != NOBODY
+    muted = ~view.expected(rule.kind)
+    if any(isinstance(leaf, StateIn) and leaf.owner is Kind.VM for leaf in leaves(rule.condition)):
+        muted &= ~of_vm
+    excused = np.where(muted & ((codes == RAISE) | (codes == NO_DATA)), np.uint8(HOLD), codes)
+    stopped = at(view.vm_states, population.vm, UNKNOWN_STATE) == int(VmState.STOPPED)
+    return np.where(~limits.enabled | stopped, np.uint8(CLEAR), excused)
+
+
+def _new(rule: Rule, codes: Codes, in_hand: Bools, open_count: int) -> tuple[Bools, int]:
+    """Objects to tell the machine about for the first time, and how many more there are than the rule's limit allows."""
+    speaks = codes == RAISE
+    if rule.no_data is NoDataPolicy.RAISE:
+        speaks = speaks | (codes == NO_DATA)
+    new = speaks.any(axis=0) & ~in_hand
+    room = max(0, rule.limit - open_count)
+    chosen = np.flatnonzero(new)
+    if len(chosen) <= room:
+        return new, 0
+    height = np.array([speaks[:, place].nonzero()[0].max() for place in chosen])
+    refused = chosen[np.argsort(-height, kind="stable")[room:]]
+    new[refused] = False
+    return new, len(refused)
+
+
+def _finding(rule: Rule, limits: Limits, judged: Judged, view: View, place: int) -> Finding:
+    codes = judged.codes[:, place].tolist()
+    value = float(judged.values[place])
+    raised = [row for row, code in enumerate(codes) if code == RAISE]
+    row = raised[-1] if raised else 0
+    population = view.census.populations[rule.kind]
+    return Finding(
+        population.ids[place],
+        tuple(VERDICTS[code] for code in codes),
+        value if math.isfinite(value) else None,
+        why(rule, limits, view, place, row=row, code=codes[row], value=value),
+        text.content(rule, view.census.name(rule.kind, place), value, float(limits.raise_at[row, place])),
+    )
+
+
+def why(rule: Rule, limits: Limits, view: View, place: int, *, row: int, code: int, value: float) -> str:
+    """The reason of one verdict, for people."""
+    if code == CLEAR and not limits.enabled[place]:
+        return "an override disables the rule for this object"
+    population = view.census.populations[rule.kind]
+    vm, host = int(population.vm[place]), int(population.host[place])
+    if vm != NOBODY and view.vm_states[vm] == VmState.STOPPED:
+        return "the VM is stopped"
+    raise_at, clear_at = float(limits.raise_at[row, place]), float(limits.clear_at[row, place])
+    said = text.reason(rule, rule.steps[row], VERDICTS[code], value, raise_at, clear_at)
+    if code == HOLD and vm == NOBODY and host != NOBODY and view.maintained[host]:
+        return f"{said}; the host is in maintenance"
+    return said

@@ -1,0 +1,1 @@
+"""What was measured, as people ask for it: current values and histories of hosts and VMs, their disks and NICs."""
