@@ -28,6 +28,7 @@ from core.hosts.events import Note
 from core.hosts.evidence import Fleet, Pulse, Survey, judge_fleet, survey
 from core.hosts.fencing import Fencings
 from core.hosts.probe import probe
+from core.hosts.recovery import still_wanted
 from core.hosts.rows import HostState
 from core.hosts.state import MISSES, Evidence, Policy, Probe, heard, may_fence, resumed, step
 from core.hosts.watched import Decision, Watched, load, recover_again, renew, write
@@ -68,6 +69,7 @@ class _Memory:
     fleet: Fleet = field(default_factory=Fleet)
     probes: dict[str, tuple[float, Probe]] = field(default_factory=dict)
     unplaced: dict[str, str] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
     last: tuple[datetime, float] | None = None
     shown: frozenset[str] = frozenset()
 
@@ -172,7 +174,7 @@ class HostWatch:
     def _look(self, doubted: Sequence[Watched]) -> Mapping[str, Power]:
         if self._out.power is None or not doubted:
             return {}
-        return self._out.power.look([host.id for host in doubted])
+        return self._out.power.look({host.id for host in doubted})
 
     def _judge_fleet(self, counted: Survey, now: datetime) -> list[Note]:
         self._memory.fleet, notes = judge_fleet(self._memory.fleet, counted, now, self._policy)
@@ -206,14 +208,17 @@ class HostWatch:
                 self._fencings.start(host.id, host.status.fence, (deadline - now).total_seconds())
 
     def _place(self) -> None:
-        """Let the hypervisors follow the inventory. What fails is tried again at the next step."""
+        """Let the hypervisors follow the inventory. What fails is tried again at the next step, while it is still wanted."""
         if self._out.power is None or not self._memory.unplaced:
             return
-        failed = self._out.power.place(self._memory.unplaced)
-        for vm_id, why in failed.items():
+        with self._out.database.platform() as session:
+            wanted = still_wanted(session, self._memory.unplaced)
+        failed = self._out.power.place(wanted)
+        for vm_id in failed.keys() - self._memory.refused:
             metrics.RESTARTS.labels("not_started").inc()
-            _log.warning("VM not started", vm_id=vm_id, host_id=self._memory.unplaced[vm_id], why=why)
-        self._memory.unplaced = {vm_id: self._memory.unplaced[vm_id] for vm_id in failed}
+            _log.warning("VM not started", vm_id=vm_id, host_id=wanted[vm_id], why=failed[vm_id])
+        self._memory.refused = frozenset(failed)
+        self._memory.unplaced = {vm_id: wanted[vm_id] for vm_id in failed}
 
     def _show(self, decisions: Sequence[Decision], counted: Survey) -> None:
         for decision in decisions:

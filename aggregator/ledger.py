@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aggregator.policy import LINES, Policy
 from core.timeseries.fields import Kind
+from core.timeseries.policy import LINES, Policy
 from core.timeseries.store import Level
 
 _PARENT = {Level.MINUTE: Level.HOUR, Level.HOUR: Level.DAY}
@@ -28,8 +28,10 @@ class Window(NamedTuple):
 
 
 class Ledger:
-    """`lag`: how long after the newest sample of a kind a window of it stays open for stragglers. `horizon`: when data
-    stop, a window is final this long after its end. Seconds.
+    """What is dirty, what is open, and how far each kind has come.
+
+    `lag`: seconds after the newest sample of a kind during which a window of it stays open for stragglers. `horizon`:
+    when data stop, a window is final this many seconds after its end.
     """
 
     def __init__(self, policy: Policy, horizon: float, lag: float) -> None:
@@ -57,7 +59,7 @@ class Ledger:
         self.touch(window)
 
     def in_time(self, window: Window, now: float) -> bool:
-        """Whether samples for the window may still come: neither the watermark nor the wall clock has left it behind."""
+        """Whether samples for it may still come: neither the watermark nor the wall clock has left it behind."""
         return window.end > self._newest[window.kind] - self._lag and now < window.end + self._horizon
 
     def is_final(self, window: Window, now: float) -> bool:

@@ -20,11 +20,11 @@ import structlog
 
 from aggregator.ledger import Ledger, Window
 from aggregator.metrics import LATE, PENDING, PRUNED, ROLLUP_LAG, STEP_SECONDS, WINDOWS
-from aggregator.policy import LINES, MINUTE, Policy
 from aggregator.rollup import Fold, roll_samples
 from core.clock import Clock
 from core.timeseries.fields import Kind
-from core.timeseries.store import Level, Lines, TimeSeriesStore
+from core.timeseries.policy import LINES, MINUTE, Policy
+from core.timeseries.store import Level, Lines, TimeSeriesStore, Touched
 
 _CURSOR = "lines.cursor"
 _DELETED = "lines.deleted"
@@ -46,9 +46,10 @@ class Progress:
 
 
 class LineKeeper:
-    """One per store. `horizon`: seconds that a sample may be late; `lag`: seconds after the newest sample of a kind
-    until a window is called final; `limit`: windows of a level computed in one step, so that catching up never holds up
-    the rest.
+    """One per store.
+
+    `horizon`: seconds that a sample may be late; `lag`: seconds after the newest sample of a kind until a window is
+    called final; `limit`: windows of a level computed in one step, so that catching up never holds up the rest.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class LineKeeper:
         self._swept = float("-inf")
 
     def step(self) -> Progress:
-        """One round: (1) take what arrived, (2) compute the minutes due, then hours, then days, (3) move the marks, (4)
-        delete what is too old. Raises StoreUnavailable; the next step goes on where this one stopped.
+        """One round; the next goes on where this one stopped. Raises StoreUnavailable.
+
+        (1) Take what arrived, (2) compute the minutes due, then hours, then days, (3) move the marks, (4) delete what
+        is too old.
         """
         with STEP_SECONDS.time():
             now = self._clock.now().timestamp()
@@ -91,8 +94,7 @@ class LineKeeper:
     def _recovered(self) -> int:
         """The cursor; at the first step after a start also the watermarks and the lines that are not final."""
         if self._cursor is None:
-            for kind, minute in self._store.touched(0).minutes:
-                self._ledger.seen(kind, minute)
+            self._see(self._store.touched(0))
             for window in self._open_lines():
                 self._ledger.found_open(window)
             self._deleted = self._store.mark(_DELETED) or 0.0
@@ -114,9 +116,12 @@ class LineKeeper:
             window = self._ledger.window(Level.MINUTE, kind, minute)
             if self._count_late(window, now):
                 self._ledger.touch(window)
-        for kind, minute in touched.minutes:
-            self._ledger.seen(kind, minute)
+        self._see(touched)
         self._cursor = touched.cursor
+
+    def _see(self, touched: Touched) -> None:
+        for kind, newest in touched.newest.items():
+            self._ledger.seen(kind, newest)
 
     def _count_late(self, window: Window, now: float) -> bool:
         """Whether the window can still be computed."""
@@ -141,20 +146,17 @@ class LineKeeper:
                 WINDOWS.labels(level).inc()
             else:
                 self._ledger.without_samples(window)
+                self._folds.pop(window, None)
         return len(due)
 
     def _minute(self, window: Window) -> Lines:
         frame = self._store.read(window.kind, window.start, window.end)
-        if len(frame):
-            self._ledger.seen(window.kind, float(frame.times.max()))
         return roll_samples(frame, window.start, window.end, self._policy.expected(window.level, window.start))
 
     def _coarser(self, window: Window) -> Lines:
-        """From the finer lines. What is final of them is kept added up, so that an unfinished hour costs one minute
-        each time, not sixty.
-        """
+        """From the finer lines; what is final stays added up: an unfinished hour costs one minute, not sixty."""
         finer = _FINER[window.level]
-        fold, until = self._folds.get(window, (Fold(window.kind), window.start))
+        fold, until = self._folds.pop(window, (Fold(window.kind), window.start))
         tail: Fold | None = None
         for lines in self._finer_lines(window, until):
             if tail is None and lines.final:

@@ -58,9 +58,11 @@ def _run(job: Job) -> None:
         except StoreUnavailable as error:
             JOB_RUNS.labels(job.name, "unavailable").inc()
             _log.warning("job_waits_for_store", job=job.name, reason=str(error))
-        except Exception:  # noqa: BLE001 - the scheduler's edge: a fault in one job must not end it, nor touch the
-        others JOB_RUNS.labels(job.name, "failed").inc() _log.exception("job_failed", job=job.name) else:
-        JOB_RUNS.labels(job.name, "ok").inc()
+        except Exception:  # noqa: BLE001 - the scheduler's edge: one job's fault must not stop the others, nor its next run
+            JOB_RUNS.labels(job.name, "failed").inc()
+            _log.exception("job_failed", job=job.name)
+        else:
+            JOB_RUNS.labels(job.name, "ok").inc()
 
 
 def _count_missed(event: JobEvent) -> None:

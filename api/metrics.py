@@ -12,7 +12,7 @@ UNKNOWN: Final = "unknown"
 
 REQUESTS = Counter(
     "starvc_api_requests",
-    "API requests answered, by operation and by result: the envelope's result code, or the HTTP status where it is not 200.",
+    "API requests answered, by operation and result: the envelope's code, or the HTTP status where it is not 200.",
     ("operation", "result"),
     registry=REGISTRY,
 )

@@ -68,6 +68,10 @@ class _Taken:
     owner: str
     device: str = ""
 
+    @property
+    def name(self) -> str:
+        return f"{self.owner}/{self.device}" if self.device else self.owner
+
 
 @dataclass(slots=True)
 class _Found:
@@ -94,30 +98,92 @@ def _assemble(
 ) -> Plan:
     place = {(one.kind, name): (one, position) for one in objects for position, name in enumerate(one.names)}
     gauges: list[tuple[int, int]] = []
-    counters: list[tuple[int, int]] = []
+    counters: list[tuple[int, int, str]] = []
     counts: dict[int, float] = {}
     first: dict[int, str] = {}
     for taken in found.taken:
-        kind = taken.family.kind
-        one, position = place[kind, f"{taken.owner}/{taken.device}" if taken.device else taken.owner]
+        one, position = place[taken.family.kind, taken.name]
         cell = one.cells(taken.family.quantity).start + position
         if first.setdefault(cell, taken.family.name) != taken.family.name:
             continue  # another exporter's name of the same quantity
         if taken.family.take is Take.COUNT:
             counts[cell] = counts.get(cell, 0.0) + 1.0
+        elif taken.family.take is Take.GAUGE:
+            gauges.append((taken.position, cell))
         else:
-            (gauges if taken.family.take is Take.GAUGE else counters).append((taken.position, cell))
-    rate_cells, groups = np.unique(np.array([cell for _, cell in counters], np.int64), return_inverse=True)
+            counters.append((taken.position, cell, f"{taken.owner} {series[taken.position].text}"))
+    rate_cells, groups = np.unique(_ints(cell for _, cell, _ in counters), return_inverse=True)
     return Plan(
         *objects,
         size=size,
-        gauges=np.array([position for position, _ in gauges], np.int64),
-        gauge_cells=np.array([cell for _, cell in gauges], np.int64),
-        counters=np.array([position for position, _ in counters], np.int64),
-        counter_keys=tuple(f"{cell_key(place, cell)} {series[position].text}" for position, cell in counters),
+        gauges=_ints(position for position, _ in gauges),
+        gauge_cells=_ints(cell for _, cell in gauges),
+        counters=_ints(position for position, _, _ in counters),
+        counter_keys=tuple(key for _, _, key in counters),
         counter_groups=groups.astype(np.int64),
         rate_cells=rate_cells,
         counts=counts,
         alive=alive,
         strangers=found.strangers,
     )
+
+
+def _ints(numbers: Iterable[int]) -> Ints:
+    return np.fromiter(numbers, np.int64)
+
+
+def _devices(kind: Kind, taken: Iterable[_Taken], places: Mapping[str, int], first_cell: int) -> Objects:
+    owner_of = {one.name: places[one.owner] for one in taken if one.family.kind is kind}
+    return Objects(kind, tuple(owner_of), _ints(owner_of.values()), first_cell)
+
+
+def _by_family(exporter: Exporter, series: Sequence[Series]) -> Iterable[tuple[Family, int, Series]]:
+    """In the order of the table, so that of two names for one quantity the first wins."""
+    positions: dict[str, list[int]] = {}
+    for position, one in enumerate(series):
+        positions.setdefault(one.name, []).append(position)
+    for family in FAMILIES[exporter]:
+        for position in positions.get(family.name, ()):
+            if family.takes(series[position].labels):
+                yield family, position, series[position]
+
+
+def _on_host(target: Target, series: Sequence[Series]) -> _Found:
+    host, label = target.host_id, DEVICE[Exporter.NODE]
+    found = _Found(owners={host: None})
+    mounts = file_systems(one.labels for one in series if one.name in MOUNTED)
+    disks = whole_disks({one.labels.get(label, "") for one in series if one.name.startswith("node_disk_")})
+    for family, position, one in _by_family(Exporter.NODE, series):
+        device = one.labels.get(label, "")
+        if family.name in MOUNTED:
+            if one.labels.get("mountpoint", "") in (mounts.get(device), mounts.get(device.partition("/")[0])):
+                found.taken.append(_Taken(position, family, host))
+                if disk := disk_of(device, disks):
+                    on_disk = Family(family.name, Kind.DISK, family.quantity)
+                    found.taken.append(_Taken(position, on_disk, host, disk))
+        elif family.kind is Kind.HOST:
+            found.taken.append(_Taken(position, family, host))
+        elif device in disks if family.kind is Kind.DISK else is_nic(device):
+            found.taken.append(_Taken(position, family, host, device))
+    return found
+
+
+def _on_hypervisor(target: Target, series: Sequence[Series]) -> _Found:
+    label = DEVICE[Exporter.LIBVIRT]
+    uuids = {
+        one.labels.get("domain", ""): one.labels.get(UUID_OF_DOMAIN[one.name], "") for one in series if one.name in UUID_OF_DOMAIN
+    }
+    found = _Found()
+    for family, position, one in _by_family(Exporter.LIBVIRT, series):
+        domain = one.labels.get("domain", "")
+        uuid = one.labels.get("uuid") or uuids.get(domain) or domain
+        vm, device = target.vms.get(uuid), one.labels.get(label, "")
+        if vm is None:
+            found.strangers += 1
+        elif family.kind is Kind.VM:
+            found.owners[vm] = None
+            found.taken.append(_Taken(position, family, vm))
+        elif device:
+            found.owners[vm] = None
+            found.taken.append(_Taken(position, family, vm, device))
+    return found

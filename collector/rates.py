@@ -14,7 +14,7 @@ infinite, and a machine that slept (its monotonic clock stood still, its hosts' 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,10 +61,11 @@ class Rates:
 
     def follow(self, keys: Sequence[str], group: Ints, groups: int) -> None:
         """From now on `update` gets these counters, in this order; `group` (one per counter) counts from 0 to `groups` - 1."""
-        known = self._absent | dict(zip(self._keys, zip(self._before.tolist(), self._when.tolist(), strict=True), strict=True))
+        known = self._absent | dict(zip(self._keys, self._kept(), strict=True))
         nothing = (np.nan, np.nan)
-        carried = np.array([known.pop(key, nothing) for key in keys], np.float64).reshape(-1, 2)
-        self._absent = {key: (value, when) for key, (value, when) in known.items() if self._clock - when < self._horizon}
+        carried = np.array([known.get(key, nothing) for key in keys], np.float64).reshape(-1, 2)
+        gone = known.keys() - set(keys)
+        self._absent = {key: known[key] for key in gone if self._clock - known[key][1] < self._horizon}
         self._keys, self._group, self._groups = keys, group, groups
         self._before, self._when = carried[:, 0].copy(), carried[:, 1].copy()
 
@@ -89,6 +90,9 @@ class Rates:
     def remembered(self) -> int:
         """Counters whose last value is kept, absent ones included."""
         return len(self._keys) + len(self._absent)
+
+    def _kept(self) -> Iterable[tuple[float, float]]:
+        return zip(self._before.tolist(), self._when.tolist(), strict=True)
 
     def _elapse(self, at: Moment) -> float:
         """Our own clock: the sum of what passed between the moments, however the wall clock was set."""

@@ -1,7 +1,7 @@
 """Small private files: written whole or not at all, readable by their owner only.
 
-The worst moment is a crash between the first and the last byte: a new file stands under another name until it is complete and on
-the disk. Two processes that start at once: `create_private` lets exactly one of them win.
+The worst moment is a crash between the first and the last byte: a new file stands under another name until it is
+complete and on the disk. Two processes that start at once: `create_private` lets exactly one of them win.
 """
 
 from __future__ import annotations

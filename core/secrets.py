@@ -1,8 +1,9 @@
 """Tokens: how they look, and the only form in which they are kept.
 
-A token is a prefix that scanners of leaked secrets recognise, 37 random characters (220 bits) and a CRC-32, so that a mistyped or
-cut one is told from an unknown one without asking the database. Kept is HMAC-SHA256 under a key that is not in the database:
-whoever steals the database alone can neither use a token nor check a guess. A slow password hash would add nothing to 220 bits.
+A token is a prefix that scanners of leaked secrets recognise, 37 random characters (220 bits) and a CRC-32, so that a
+mistyped or cut one is told from an unknown one without asking the database. Kept is HMAC-SHA256 under a key that is not
+in the database: whoever steals the database alone can neither use a token nor check a guess. A slow password hash would
+add nothing to 220 bits.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def new_token(role: Role) -> str:
 
 
 def is_damaged(text: str) -> bool:
-    """True for a text that begins like one of our tokens and cannot be one: mistyped or cut. Other texts are not judged."""
+    """True for a text that begins like one of our tokens and cannot be one: mistyped or cut. Other texts are not
+    judged.
+    """
     if not text.startswith(tuple(PREFIX.values())):
         return False
     body, checksum = text[:-_CHECKSUM], text[-_CHECKSUM:]
@@ -67,7 +70,9 @@ class KeyRing:
 
 @lru_cache(maxsize=16)
 def key_ring(settings: Settings) -> KeyRing:
-    """The key ring of a data folder; its first use there creates the key (0600). Raises Invalid when the file is damaged."""
+    """The key ring of a data folder; its first use there creates the key (0600). Raises Invalid when the file is
+    damaged.
+    """
     return _load(settings.data_dir / KEY_FILE)
 
 
@@ -84,4 +89,8 @@ def _load(path: Path) -> KeyRing:
 
 
 def _damaged(path: Path) -> Invalid:
-    return Invalid("data_dir", f"{path} is damaged", f"{_KEY_BYTES} bytes in Base64; restore it, or delete it and issue all tokens anew")
+    return Invalid(
+        "data_dir",
+        f"{path} is damaged",
+        f"{_KEY_BYTES} bytes in Base64; restore it, or delete it and issue all tokens anew",
+    )

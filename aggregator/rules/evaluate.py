@@ -1,9 +1,8 @@
 """All rules on all objects at one moment: arrays in, findings out. Decides; reads and writes nothing.
 
 Only what matters becomes a `Finding`: what is not clear, and what the alarm machine has in hand already (`open_states`). The
-worst moments, and where each is closed: a store that fails gives FAILED and clears nothing (`verdicts`); a host in maintenance, or
-stopped on purpose, raises nothing new and still clears; a stopped VM is clear of everything; an object that has gone is named in
-`gone`, so that its alarm can end; a storm stops making new alarms at the rule's limit and never erases one.
+worst moments, and where each is closed: a store that fails gives FAILED and clears nothing (`verdicts`); a host in
+maintenance, or stopped on purpose, raises nothing new and still clears; a stopped VM is clear of everything.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 
 from aggregator.rules import text
 from aggregator.rules.conditions import Judged, Limits, judge_rule
-from aggregator.rules.inventory import NOBODY, Population, at
+from aggregator.rules.inventory import NOBODY, at
 from aggregator.rules.language import Rule, RuleBook, StateIn, leaves
 from aggregator.rules.verdicts import CLEAR, FAILED, HOLD, NO_DATA, RAISE, VERDICTS, Bools, Codes
 from aggregator.rules.view import UNKNOWN_STATE, View
@@ -34,15 +33,12 @@ class Outcome:
     """One rule: its verdicts (rungs, n) and values (n,) for all objects, and the findings for those that matter."""
 
     rule: Rule
-    population: Population
     judged: Judged
     findings: Sequence[Finding]
-    gone: Collection[str]
-    capped: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+class Evaluated:
     """One moment of all rules."""
 
     view: View
@@ -56,12 +52,12 @@ class Evaluation:
 
 def evaluate(
     book: RuleBook, limits: Mapping[str, Limits], view: View, open_states: Collection[OpenState]
-) -> Evaluation:
+) -> Evaluated:
     """`limits` by rule id (`overrides.limits_of`, for the census of `view`)."""
     opened: dict[str, list[str]] = defaultdict(list)
     for rule_id, object_id in open_states:
         opened[rule_id].append(object_id)
-    return Evaluation(view, [_outcome(rule, limits[rule.id], view, opened[rule.id]) for rule in book.rules])
+    return Evaluated(view, [_outcome(rule, limits[rule.id], view, opened[rule.id]) for rule in book.rules])
 
 
 def _outcome(rule: Rule, limits: Limits, view: View, opened: Sequence[str]) -> Outcome:
@@ -72,10 +68,8 @@ def _outcome(rule: Rule, limits: Limits, view: View, opened: Sequence[str]) -> O
     places = population.locate(opened)
     in_hand = np.zeros(len(population), dtype=np.bool_)
     in_hand[places[places != NOBODY]] = True
-    new, capped = _new(rule, codes, in_hand, len(opened))
-    findings = [_finding(rule, limits, judged, view, place) for place in np.flatnonzero(in_hand | new).tolist()]
-    gone = [name for name, place in zip(opened, places.tolist(), strict=True) if place == NOBODY]
-    return Outcome(rule, population, judged, findings, gone, capped)
+    chosen = np.flatnonzero(in_hand | _speaks(rule, codes)).tolist()
+    return Outcome(rule, judged, [_finding(rule, limits, judged, view, place) for place in chosen])
 
 
 def _excuse(rule: Rule, codes: Codes, limits: Limits, view: View) -> Codes:
@@ -90,20 +84,12 @@ def _excuse(rule: Rule, codes: Codes, limits: Limits, view: View) -> Codes:
     return np.where(~limits.enabled | stopped, np.uint8(CLEAR), excused)
 
 
-def _new(rule: Rule, codes: Codes, in_hand: Bools, open_count: int) -> tuple[Bools, int]:
-    """Objects to tell the machine about for the first time, and how many more there are than the rule's limit allows."""
+def _speaks(rule: Rule, codes: Codes) -> Bools:
+    """(n,) the objects of which the machine must hear though it remembers nothing of them."""
     speaks = codes == RAISE
     if rule.no_data is NoDataPolicy.RAISE:
         speaks = speaks | (codes == NO_DATA)
-    new = speaks.any(axis=0) & ~in_hand
-    room = max(0, rule.limit - open_count)
-    chosen = np.flatnonzero(new)
-    if len(chosen) <= room:
-        return new, 0
-    height = np.array([speaks[:, place].nonzero()[0].max() for place in chosen])
-    refused = chosen[np.argsort(-height, kind="stable")[room:]]
-    new[refused] = False
-    return new, len(refused)
+    return np.asarray(speaks.any(axis=0), dtype=np.bool_)
 
 
 def _finding(rule: Rule, limits: Limits, judged: Judged, view: View, place: int) -> Finding:
@@ -126,11 +112,11 @@ def why(rule: Rule, limits: Limits, view: View, place: int, *, row: int, code: i
     if code == CLEAR and not limits.enabled[place]:
         return "an override disables the rule for this object"
     population = view.census.populations[rule.kind]
-    vm, host = int(population.vm[place]), int(population.host[place])
+    vm = int(population.vm[place])
     if vm != NOBODY and view.vm_states[vm] == VmState.STOPPED:
         return "the VM is stopped"
     raise_at, clear_at = float(limits.raise_at[row, place]), float(limits.clear_at[row, place])
     said = text.reason(rule, rule.steps[row], VERDICTS[code], value, raise_at, clear_at)
-    if code == HOLD and vm == NOBODY and host != NOBODY and view.maintained[host]:
+    if code == HOLD and view.in_maintenance(rule.kind)[place]:
         return f"{said}; the host is in maintenance"
     return said

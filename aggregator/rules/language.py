@@ -225,7 +225,9 @@ class Rule:
     def policy(self, interval: float) -> AlarmPolicy:
         """What the alarm machine must know, when the rules run every `interval` seconds."""
         rungs = tuple(Rung(step.severity, step.raise_for, step.clear_for) for step in self.steps)
-        return AlarmPolicy(self.id, self.kind, self.category, rungs, self.no_data, self.relief, self.labels, interval)
+        return AlarmPolicy(
+            self.id, self.kind, self.category, rungs, self.no_data, self.relief, self.labels, interval, limit=self.limit
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,6 @@ STORE_FAILURES = Counter(
     "Reads of the time-series store that failed during evaluations.",
     registry=REGISTRY,
 )
-CAPPED = Counter(
-    "starvc_rule_findings_capped_total",
-    "Findings that were not given to the alarm machine because the rule had reached its limit of open alarms.",
-    ["rule"],
-    registry=REGISTRY,
-)
 FINDINGS = Gauge(
     "starvc_rule_findings",
     "Objects that the last evaluation found worth a word, by rule.",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Final
 
 import yaml
 
 from core.errors import Fault
 
 Path = tuple[str | int, ...]
+_ITEMS: Final[Mapping[str | int, str]] = {"rules": "id", "tests": "name"}
+"""Lists of named things, and the key that names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,26 @@ class RulesInvalid(Fault):
         self.problems = tuple(problems)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's idea of plain scalars: `0x10` (a series of zeros), `yes`, `12:30` and `2026-01-01` are text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("float", "null", "merge")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|false)$"), list("tf"))
+
+
 class Source:
     """A parsed YAML document that knows where its values stand."""
 
     def __init__(self, file: str, text: str) -> None:
         """Raises RulesInvalid when `text` is no YAML document or repeats a key."""
         self.file = file
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         try:
             self._root = loader.get_single_node()
             self._refuse_repeated(self._root, ())
@@ -56,14 +73,15 @@ class Source:
 
     def problem(self, path: Path, problem: str, allowed: str) -> Problem:
         """A problem at `path`, which starts at the document: ("rules", 3, "when", ...)."""
-        within = path[2:] if path[:1] == ("rules",) else path
+        within = path[2:] if len(path) > 1 and path[0] in _ITEMS else path
         return Problem(self.file, self._line(path), self._rule(path), ".".join(map(str, within)), problem, allowed)
 
     def _rule(self, path: Path) -> str:
-        if len(path) < 2 or path[0] != "rules" or not isinstance(self.content, dict):
+        if len(path) < 2 or path[0] not in _ITEMS or not isinstance(self.content, dict):
             return ""
-        rule = self.content["rules"][path[1]]
-        return str(rule.get("id", f"number {int(path[1]) + 1}")) if isinstance(rule, dict) else f"number {path[1]}"
+        key, position = _ITEMS[path[0]], int(path[1])
+        item = self.content[path[0]][position]
+        return str(item[key]) if isinstance(item, dict) and key in item else f"number {position + 1}"
 
     def _line(self, path: Path) -> int:
         node, line = self._root, 1

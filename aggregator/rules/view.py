@@ -90,12 +90,15 @@ class View:
         return np.array([host.maintenance for host in self.census.inventory.host_states], dtype=np.intp)
 
     def expected(self, kind: Kind) -> Bools:
-        """(n,) the objects that ought to have samples: of running VMs, and of hosts neither stopped nor in maintenance."""
+        """(n,) the objects that ought to have samples: of running VMs, of hosts that are not stopped; never in maintenance."""
         population = self.census.populations[kind]
         running = np.isin(at(self.vm_states, population.vm, UNKNOWN_STATE), _SAMPLED)
         up = at(self.host_states, population.host, int(HostState.STOPPED)) != int(HostState.STOPPED)
-        watched = up & (at(self.maintained, population.host, 0) == 0)
-        return np.where(population.vm != NOBODY, running, watched)
+        return np.where(population.vm != NOBODY, running, up) & ~self.in_maintenance(kind)
+
+    def in_maintenance(self, kind: Kind) -> Bools:
+        """(n,) the objects of a host in maintenance, and of the VMs on it."""
+        return np.not_equal(at(self.maintained, self.census.populations[kind].host, 0), 0)
 
     def fresh(self, kind: Kind) -> Floats | None:
         """(n, fields) newest values, NaN when too old."""

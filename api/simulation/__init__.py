@@ -2,5 +2,6 @@
 
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.control import create_router, targets
+from api.simulation.inventory import DEMO_TENANT, register
 
-__all__ = ["SimulatedCloud", "create_router", "targets"]
+__all__ = ["DEMO_TENANT", "SimulatedCloud", "create_router", "register", "targets"]

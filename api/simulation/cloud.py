@@ -1,13 +1,15 @@
-"""The simulated data centre as a part of a process: a thread with an event loop that owns the fleet and serves its pages.
+"""The simulated data centre as a part of a process: a thread with an event loop that owns the fleet and serves its
+pages.
 
-Other threads talk to it by handing work to the loop and waiting for its end, so that no state has two owners. A fault is
-saved before it is acknowledged.
+Other threads talk to it by handing work to the loop and waiting for its end, so that no state has two owners. A fault
+is saved before it is acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
@@ -27,7 +29,8 @@ from core.drivers.simulated.datacentre import DataCentre
 from core.drivers.simulated.faults import Action, Fault, HostCondition
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.pages import Pages
-from core.errors import Conflict, Fault as Refusal
+from core.errors import Conflict
+from core.errors import Fault as Refusal
 
 T = TypeVar("T")
 FILE: Final = "simulation.json"
@@ -50,11 +53,14 @@ class HostStatus:
 
 @dataclass(frozen=True, slots=True)
 class VmStatus:
+    """`on` is the VM's power switch; it is `running` when its host lives, too."""
+
     id: str
     name: str
     host_id: str
     vcpus: int
     memory_mb: int
+    on: bool
     running: bool
     faults: tuple[str, ...]
 
@@ -67,7 +73,8 @@ class Status:
 
 
 class SimulatedCloud:
-    """Up when `start` returns, gone when `stop` does. Every method but these two may be called from any thread between them."""
+    """Up when `start` returns, gone when `stop` does. Every method but these two may be called from any thread between
+    them."""
 
     def __init__(self, seed: int, hosts: int, vms: int, data_dir: Path, clock: Clock) -> None:
         """ValueError: VMs without hosts."""
@@ -199,7 +206,7 @@ class SimulatedCloud:
         )  # fmt: skip
         vms = tuple(
             VmStatus(vm.id, vm.name, self.centre.hosts[fleet.homes[vm.index]].id, condition.vcpus, condition.memory_mb,
-                     fleet.runs(vm.index), tuple(map(str, condition.faults)))
+                     condition.on, fleet.runs(vm.index), tuple(map(str, condition.faults)))
             for vm, condition in zip(self.centre.vms, fleet.vm_conditions, strict=True)
         )  # fmt: skip
         return Status(self.centre.seed, hosts, vms)
@@ -218,7 +225,7 @@ def _line(condition: HostCondition) -> Line:
     return Line.SILENT if condition.cut else Line.SERVING
 
 
-def _bind_if_free(port: int) -> Any:
+def _bind_if_free(port: int) -> socket.socket:
     try:
         return bind(port)
     except OSError:
@@ -232,6 +239,6 @@ def _allow_files(number: int) -> None:
     """Every host needs a socket and its scrapers' connections: raise the soft limit as far as it takes and may go."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number + 512
-    if soft not in (resource.RLIM_INFINITY,) and soft < wanted:
+    if soft != resource.RLIM_INFINITY and soft < wanted:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -17,25 +17,29 @@ from core.errors import Conflict, Fault, Forbidden, Invalid, Unauthorised
 Authorise = Callable[[str], None]
 """Given the value of KEY_TOKEN, empty when there is none; raises Unauthorised or Forbidden."""
 
+Token = Annotated[str, Header(alias="KEY_TOKEN", convert_underscores=False)]
+
 _STATUS: dict[type[Fault], int] = {Unauthorised: 401, Forbidden: 403, Conflict: 409}
 
 
 def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter:
     """GET /simulation, GET /simulation/targets (Prometheus' `http_sd`), POST /simulation/{action} {target, device}."""
     router = APIRouter(prefix="/simulation", tags=["simulation"])
-    token = Annotated[str, Header(alias="KEY_TOKEN", convert_underscores=False)]
 
     @router.get("")
-    def status(key_token: token = "") -> JSONResponse:
+    def status(key_token: Token = "") -> JSONResponse:
         return _answer(key_token, lambda: asdict(simulation.status()))
 
     @router.get("/targets")
-    def list_targets(key_token: token = "") -> JSONResponse:
+    def list_targets(key_token: Token = "") -> JSONResponse:
         return _answer(key_token, lambda: targets(simulation))
 
     @router.post("/{action}")
     def inject(
-        action: str, target: Annotated[str, Body()] = "", device: Annotated[str | None, Body()] = None, key_token: token = ""
+        action: str,
+        target: Annotated[str, Body()] = "",
+        device: Annotated[str | None, Body()] = None,
+        key_token: Token = "",
     ) -> JSONResponse:
         def apply() -> dict[str, str]:
             fault = read(action, target, device)

@@ -2,7 +2,8 @@
 
 * serving: pages are answered;
 * silent: the kernel accepts connections and nobody answers, on old connections neither;
-* closed: connections are refused and old ones reset. The port stays bound, so that no other program can get it meanwhile.
+* closed: connections are refused and old ones reset. The port stays bound, so that no other program can get it
+  meanwhile.
 
 HTTP is spoken by h11; uvicorn cannot stop and resume one of its sockets.
 """
@@ -102,7 +103,6 @@ def bind(port: int) -> socket.socket:
     """A bound socket on the loopback; 0 picks a free port. Raises OSError when the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setblocking(False)
     try:
         listener.bind((LOOPBACK, port))
     except OSError:

@@ -1,8 +1,8 @@
-"""What the simulation remembers across restarts: its ports, and all that was done to it. One JSON file, replaced as a whole."""
+"""What the simulation remembers across restarts: its ports, and all that was done to it. One JSON file, replaced as a
+whole."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 import structlog
+
+from core.files import replace_private
 
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +38,4 @@ def recall(file: Path) -> Memory:
 
 def remember(file: Path, memory: Memory) -> None:
     """Durable on return; a reader sees the old file or the new one. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".new")
-    with draft.open("wb") as output:
-        output.write(orjson.dumps({"ports": dict(memory.ports), "fleet": memory.fleet}))
-        output.flush()
-        os.fsync(output.fileno())
-    draft.replace(file)
+    replace_private(file, orjson.dumps({"ports": dict(memory.ports), "fleet": memory.fleet}).decode())

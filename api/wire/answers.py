@@ -47,12 +47,13 @@ class Writer:
                 return f"{value:.2f}".rstrip("0").rstrip(".")
             case int() | Decimal():
                 return str(value)
-        return self._object(value, type(value), words)
+        return self._object(value, words)
 
-    def _object(self, value: object, shape: type[Any], outer: Words) -> dict[str, object]:
+    def _object(self, value: object, outer: Words) -> dict[str, object]:
+        shape: type = type(value)
         words = outer.within(shape)
-        columns = _columns(shape, words)
-        written = {wire: self.write(getattr(value, name), words) for name, wire in columns if self._shows(name, words)}
+        columns = ((name, wire) for name, wire in _columns(shape, words) if self._shows(name, words))
+        written = {wire: self.write(getattr(value, name), words) for name, wire in columns}
         for name in words.binary:
             written[words.name(name)] = "1" if getattr(value, name) else "0"
         return written
@@ -64,7 +65,7 @@ class Writer:
 
 
 @cache
-def _columns(shape: type[Any], words: Words) -> tuple[tuple[str, str], ...]:
+def _columns(shape: type, words: Words) -> tuple[tuple[str, str], ...]:
     return tuple((item.name, words.name(item.name)) for item in dataclasses.fields(shape))
 
 

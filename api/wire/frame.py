@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
 from api import metrics
-from api.wire import codec, envelope, form, shapes
+from api.wire import codec, envelope, form
 from api.wire.answers import Writer
 from api.wire.envelope import Result
 from api.wire.languages import Language, Text, preferred
@@ -142,9 +142,7 @@ class Frame:
         if operation.run is None:
             raise NotBuilt(operation.name)
         services = self._services
-        arguments: tuple[object, ...] = ()
-        if operation.validator is not None:
-            arguments = (shapes.read(operation.validator, raw, self._zone),)
+        arguments = operation.read(raw, self._zone)
         with self._session(caller, write=operation.writes) as session:
             at = Context(caller, session, services.clock, services.store, services.settings)
             value = operation.run(at, *arguments)

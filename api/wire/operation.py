@@ -10,12 +10,14 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from functools import cached_property
 from typing import Final, Literal
 
 from api.wire import answers, parameters, shapes
 from api.wire.languages import Text
+from api.wire.messages import BadParameters, Problem
 from api.wire.words import Words
 from core.context import Role
 
@@ -42,6 +44,8 @@ class Operation:
     answer: Words | None = None
     role: Role = Role.TENANT
     writes: bool = False
+    starred: tuple[str, ...] = ()
+    unless: str | None = None
 
     @property
     def name(self) -> str:
@@ -80,10 +84,31 @@ class Operation:
     def validator(self) -> type[shapes.WireModel] | None:
         return None if self.shape is None else shapes.model(self.shape, self.words)
 
+    def read(self, raw: Mapping[str, object], zone: tzinfo) -> tuple[object, ...]:
+        """What `run` is called with after the context. Raises BadParameters."""
+        if self.validator is None:
+            return ()
+        request = shapes.read(self.validator, raw, zone)
+        if self.unless is None or not getattr(request, self.unless):
+            self._demand(request)
+        return (request,)
+
+    def _demand(self, request: object) -> None:
+        missing = {self.words.name(name) for name in self.starred if getattr(request, name) is None}
+        if missing:
+            known = (item for item in self.parameters if item.name in missing)
+            raise BadParameters(tuple(Problem(item.name, "missing", None, item.allowed) for item in known))
+
     @cached_property
     def parameters(self) -> tuple[parameters.Parameter, ...]:
         """All that is read, the path's parameter included."""
-        return () if self.validator is None else parameters.parameters(self.validator)
+        if self.validator is None:
+            return ()
+        starred = {self.words.name(name) for name in self.starred}
+        return tuple(
+            replace(item, required=item.required or item.name in starred)
+            for item in parameters.parameters(self.validator)
+        )
 
     @cached_property
     def fields(self) -> tuple[answers.AnswerField, ...]:

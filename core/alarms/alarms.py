@@ -211,7 +211,8 @@ def _note(at: Context, alarm: rows.Alarm, transition: Transition, note: str | No
         alarm.note = note
     at.session.add(
         rows.AlarmTransition(
-            alarm_id=alarm.id, tenant_id=alarm.tenant_id, number=alarm.transitions, at=at.clock.now(), reason=note or "",
+            alarm_id=alarm.id, tenant_id=alarm.tenant_id, number=alarm.transitions, at=at.clock.now(),
+            reason=note or "",
             change=transition.change, before=transition.before, after=transition.after, actor=at.caller.token_id,
             severity_before=transition.severity_before, severity_after=transition.severity_after,
         )

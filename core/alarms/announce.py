@@ -114,7 +114,8 @@ def _letter(announcement: Announcement, receiver: str, now: datetime) -> dict[st
 
 def _announcement(alarm: Alarm, change: Change, number: int, now: datetime) -> Announcement:
     return Announcement(
-        alarm_id=alarm.id, number=number, change=change, at=now, severity=alarm.severity, severity_before=alarm.told_severity,
+        alarm_id=alarm.id, number=number, change=change, at=now, severity=alarm.severity,
+        severity_before=alarm.told_severity,
         rule_id=alarm.rule_id, category=alarm.category, labels=alarm.labels, object_kind=alarm.object_kind,
         object_id=alarm.object_id, object_name=alarm.object_name, tenant_id=alarm.tenant_id, host_id=alarm.host_id,
         vm_id=alarm.vm_id, content={"zh": alarm.content_zh, "en": alarm.content_en}, created_at=alarm.created_at,

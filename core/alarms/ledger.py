@@ -104,9 +104,11 @@ class Ledger:
         self._record(entry, transitions, finding)
         self._writes.raised.append(
             {
-                "id": entry.alarm_id, "rule_id": entry.rule_id, "category": policy.category, "labels": dict(policy.labels),
+                "id": entry.alarm_id, "rule_id": entry.rule_id, "category": policy.category,
+                "labels": dict(policy.labels),
                 "object_kind": policy.kind, "object_id": entry.object_id, "object_name": facts.name,
-                "tenant_id": facts.tenant_id, "host_id": facts.host_id, "vm_id": facts.vm_id, "severity": after.severity,
+                "tenant_id": facts.tenant_id, "host_id": facts.host_id, "vm_id": facts.vm_id,
+                "severity": after.severity,
                 "max_severity": after.severity, "flapping": after.flap.on, "content_zh": finding.content.get("zh", ""),
                 "content_en": finding.content.get("en", ""), "created_at": memory.instant(transitions[0].at),
                 "outstanding": True, "transitions": entry.transitions,
@@ -165,7 +167,8 @@ class Ledger:
             entry.transitions += 1
             self._writes.history.append(
                 {
-                    "alarm_id": entry.alarm_id, "tenant_id": entry.tenant_id, "number": entry.transitions, "reason": reason,
+                    "alarm_id": entry.alarm_id, "tenant_id": entry.tenant_id, "number": entry.transitions,
+                    "reason": reason,
                     "at": memory.instant(transition.at), "change": transition.change, "before": transition.before,
                     "after": transition.after, "severity_before": transition.severity_before, "reason_data": data,
                     "severity_after": transition.severity_after, "fence": self._fence,
@@ -188,9 +191,9 @@ class Ledger:
         kept, alarm = AlarmState, Alarm
         wanted = (
             select(
-                kept.rule_id, kept.object_id, kept.tenant_id, kept.rungs, kept.evidence_until, kept.flap_score, kept.flap_at,
-                kept.flapping, kept.alarm_id, alarm.severity, alarm.max_severity, alarm.acknowledged_at, alarm.shelved_until,
-                alarm.transitions,
+                kept.rule_id, kept.object_id, kept.tenant_id, kept.rungs, kept.evidence_until, kept.flap_score,
+                kept.flap_at, kept.flapping, kept.alarm_id, alarm.severity, alarm.max_severity, alarm.acknowledged_at,
+                alarm.shelved_until, alarm.transitions,
             )
             .outerjoin(alarm, kept.alarm_id == alarm.id)
             .where(kept.rule_id.in_(self._rules))

@@ -174,7 +174,7 @@ def shelve(state: State, until: float, now: float) -> tuple[State, Transition]:
 
 
 def _evidence(verdicts: Sequence[Verdict], no_data: NoDataPolicy) -> Sequence[Verdict] | None:
-    """RAISE, HOLD or CLEAR for each rung, or None. Missing data raises the lowest rung only: it proves nothing worse."""
+    """RAISE, HOLD or CLEAR for each rung, or None. Missing data raises the lowest rung only: it proves no worse."""
     if Verdict.FAILED in verdicts:
         return None
     if Verdict.NO_DATA not in verdicts:

@@ -68,8 +68,9 @@ def open_window(at: Context, want: OpenWindow) -> WindowRef:
         raise Invalid("ends_at", "is not after the start", "a later moment")
     _check_matchers(want.matchers)
     row = MaintenanceWindow(
-        id=new_id("window"), name=want.name, created_at=at.clock.now(), created_by=at.caller.token_id, starts_at=want.starts_at,
-        ends_at=want.ends_at, matchers={kind: sorted(values) for kind, values in want.matchers.items()},
+        id=new_id("window"), name=want.name, created_at=at.clock.now(), created_by=at.caller.token_id,
+        starts_at=want.starts_at, ends_at=want.ends_at,
+        matchers={kind: sorted(values) for kind, values in want.matchers.items()},
     )  # fmt: skip
     if want.every_week is not None:
         _recurrence(want.every_week)

@@ -17,7 +17,7 @@ TRANSITIONS = Counter(
 )
 REFUSED = Counter(
     "starvc_alarms_refused_total",
-    "Evaluations in which an alarm was due and not created, because its rule had as many open alarms as its limit allows.",
+    "Evaluations in which an alarm was due and not created, because its rule was at its limit of open ones.",
     registry=REGISTRY,
 )
 OUTBOX_DEPTH = Gauge(

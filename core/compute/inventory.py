@@ -1,8 +1,8 @@
 """What hosts report about themselves and their VMs, brought into the inventory: the simulator and the agent call this.
 
-Idempotent by id, and safe when two processes do it at once: rows are upserted. The driver is right about what exists (where
-a VM runs, its size, disks and NICs); people are right about names and descriptions, and the state machine about states of
-hosts: those are written for new objects only.
+Idempotent by id, and safe when two processes do it at once: rows are upserted. The driver is right about what exists
+(where a VM runs, its size, disks and NICs); people are right about names and descriptions, and the state machine about
+states of hosts: those are written for new objects only.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ _DRIVER_KNOWS: Final[Mapping[type[Row], Collection[str]]] = {
 
 
 def ensure_host(session: PlatformSession, spec: HostSpec, now: datetime) -> None:
-    """The host is in the inventory as the spec says. A known one keeps its state, connection, maintenance and description."""
+    """The host is in the inventory as the spec says. A known one keeps state, connection, maintenance, description."""
     facts = asdict(spec)
     _upsert(session, Host, [facts | {"created_at": now, "state_since": now}], facts.keys() - {"id"})
 
@@ -112,7 +112,7 @@ def ensure_vms(session: PlatformSession, specs: Sequence[VmSpec], now: datetime)
     ids = [spec.id for spec in specs]
     _remove_others(session, Disk, ids, {disk.id for spec in specs for disk in spec.disks})
     _remove_others(session, Nic, ids, {nic.id for spec in specs for nic in spec.nics})
-    host_states = dict(session.execute(select(Host.id, Host.state)).tuples())
+    host_states = {host.id: host.state for host in session.execute(select(Host.id, Host.state))}
     _upsert(session, Vm, [_vm(spec, host_states, now) for spec in specs], _DRIVER_KNOWS[Vm])
     _upsert(session, Disk, [_part(spec, disk, now) for spec in specs for disk in spec.disks], _DRIVER_KNOWS[Disk])
     _upsert(session, Nic, [_part(spec, nic, now) for spec in specs for nic in spec.nics], _DRIVER_KNOWS[Nic])
@@ -142,13 +142,10 @@ def _upsert(
 ) -> None:
     """New rows as they stand; of rows that exist, by id, the columns `known` only."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    for batch in _batches(values):
-        statement = insert(kind).values(list(batch))
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["id"], set_={column: getattr(statement.excluded, column) for column in sorted(known)}
-            )
-        )
+    statement = insert(kind)
+    values_known = {column: getattr(statement.excluded, column) for column in sorted(known)}
+    if values:
+        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values_known), values)
 
 
 def _recount(session: PlatformSession, tenant_ids: Collection[str]) -> None:

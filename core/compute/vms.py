@@ -1,4 +1,4 @@
-"""Virtual machines: finding and reading them. A template is a VM marked as one; it cannot run and is not listed among VMs."""
+"""Virtual machines: finding and reading them. A template is a VM marked as one; it cannot run and is left out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _Found = Row[str, str, str, datetime, VmState, VmLock, int, int, str, str, str |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindVms(Paged):
-    """All given filters must hold. `name` and `id`: contained, whatever the case. `ip`: exactly that of any of the VM's NICs."""
+    """All given filters must hold. `name`, `id`: contained, whatever the case. `ip`: exactly that of any of the VM's
+    NICs.
+    """
 
     name: Annotated[str, MaxLen(128)] | None = None
     id: Annotated[str, MaxLen(64)] | None = None
@@ -44,7 +46,7 @@ class VmDetails:
     """`ip`: of the first NIC, empty without one. `host_id`: None for a tenant's caller, and while the VM has no host.
 
     `state` is the VM's own, seen through its host's (`core.compute.state`).
-    `reboot_enabled`, `shutdown_enabled`: the guest can be asked to reboot or shut down now: it runs and nothing else is under way.
+    `reboot_enabled`, `shutdown_enabled`: the guest can be asked for it now: it runs and nothing else is under way.
     """
 
     id: str
@@ -88,8 +90,8 @@ def _columns() -> _Columns:
     vm, nic = rows.Vm, rows.Nic
     first_ip = select(nic.ip).where(nic.vm_id == vm.id).order_by(nic.position).limit(1).correlate(vm).scalar_subquery()
     return select(
-        vm.id, vm.name, vm.description, vm.created_at, shown_state(), vm.lock, vm.vcpus, vm.memory_mb, vm.type_code, vm.model_code,
-        vm.host_id, first_ip,
+        vm.id, vm.name, vm.description, vm.created_at, shown_state(), vm.lock, vm.vcpus, vm.memory_mb, vm.type_code,
+        vm.model_code, vm.host_id, first_ip,
     ).where(~vm.is_template)  # fmt: skip
 
 

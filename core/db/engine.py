@@ -1,9 +1,9 @@
 """The database: one URL, two kinds of transaction.
 
-The race: on SQLite a transaction that reads first and writes later fails with *database is locked* as soon as another one wrote in
-between, whatever the busy timeout. So every write transaction says so before it starts and takes the write lock at once (BEGIN
-IMMEDIATE); a transaction that did not say so cannot write at all, on either database. Read transactions see one snapshot.
-A commit is on the disk when it returns (synchronous=FULL; PostgreSQL's default).
+The race: on SQLite a transaction that reads first and writes later fails with *database is locked* as soon as another
+one wrote in between, whatever the busy timeout. So every write transaction says so before it starts and takes the write
+lock at once (BEGIN IMMEDIATE); a transaction that did not say so cannot write at all, on either database. Read
+transactions see one snapshot. A commit is on the disk when it returns (synchronous=FULL; PostgreSQL's default).
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def _parsed(text: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        url, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False}
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -117,7 +119,9 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     milliseconds = int(BUSY_SECONDS * 1000)
-    options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+    options = (
+        f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
+    )
     return create_engine(
         url,
         connect_args={"options": options, "connect_timeout": 10, "application_name": "starvc"},

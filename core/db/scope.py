@@ -1,8 +1,9 @@
 """Which statements a tenant filter reaches: a pure judgement on a statement, before it runs.
 
-Loader criteria are put on mapped classes, wherever a statement names one: in its columns, joins, subqueries, CTEs. They do not see
-a table that is named by itself, literal SQL, or the second class of an UPDATE ... FROM. Each SELECT of a statement is therefore
-judged by itself: every table that it uses must be one that a mapped class marked `TenantOwned` brought into that very SELECT.
+Loader criteria are put on mapped classes, wherever a statement names one: in its columns, joins, subqueries, CTEs. They
+do not see a table that is named by itself, literal SQL, or the second class of an UPDATE ... FROM. Each SELECT of a
+statement is therefore judged by itself: every table that it uses must be one that a mapped class marked `TenantOwned`
+brought into that very SELECT.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Delete, Select, Table, Update
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement, ColumnClause, TextClause
-from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, TableClause
+from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, HasHints, HasPrefixes, HasSuffixes, TableClause
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from core.db.types import TenantOwned
@@ -27,7 +28,9 @@ _PLACES_OF_TEXT = ("_prefixes", "_suffixes", "_hints", "_statement_hints")
 
 
 class Unscoped(Exception):
-    """A tenant's session was given something that it cannot confine to the tenant. A fault of the program, never of the caller."""
+    """A tenant's session was given something that it cannot confine to the tenant. A fault of the program, never of the
+    caller.
+    """
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"BUG: {problem}")
@@ -61,8 +64,10 @@ def _judge(scope: ExternallyTraversible) -> list[ExternallyTraversible]:
     return nested
 
 
-def _refuse_added_text(scope: ExternallyTraversible) -> None:
-    if any(getattr(scope, place, None) for place in _PLACES_OF_TEXT):
+def _refuse_added_text(part: ExternallyTraversible) -> None:
+    if isinstance(part, (HasPrefixes, HasSuffixes, HasHints)) and any(
+        getattr(part, at, None) for at in _PLACES_OF_TEXT
+    ):
         raise Unscoped("literal SQL before, in or after a statement")
 
 
@@ -77,7 +82,9 @@ def _parts(scope: ExternallyTraversible, nested: list[ExternallyTraversible]) ->
             continue
         if isinstance(part, UpdateBase):
             raise Unscoped("a statement that writes stands inside another one")
-        if isinstance(part, TextClause) or (isinstance(part, ColumnClause) and part.is_literal and part.name not in _HARMLESS_TEXT):
+        if isinstance(part, TextClause) or (
+            isinstance(part, ColumnClause) and part.is_literal and part.name not in _HARMLESS_TEXT
+        ):
             raise Unscoped(f"literal SQL: {part}")
         _refuse_added_text(part)
         if isinstance(part, ClauseElement):
@@ -100,7 +107,9 @@ def _is_table(part: object) -> bool:
 def _entity(part: ClauseElement) -> type[Any] | None:
     """The mapped class that brought this part into the statement: what loader criteria themselves go by."""
     notes = part._annotations  # noqa: SLF001 - SQLAlchemy has no public way to ask
-    entity = notes.get("parententity") or notes.get("parentmapper")  # the latter: the condition of a relationship's join
+    entity = notes.get("parententity") or notes.get(
+        "parentmapper"
+    )  # the latter: the condition of a relationship's join
     if entity is None:
         return None
     kind: type[Any] = entity.mapper.class_

@@ -1,6 +1,7 @@
 """Every search of the product: the same filters, the same paging, the same order.
 
-A search says which rows, which filters and which two columns order it; counting, paging, escaping and the limits are here.
+A search says which rows, which filters and which two columns order it; counting, paging, escaping and the limits are
+here.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
-from sqlalchemy import ColumnElement, Row, Select, false, func, select
+from sqlalchemy import ColumnElement, Row, Select, false, func
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -18,6 +19,7 @@ from core.paging import Paged, window
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+
 def exactly(column: SQLCoreOperations[T], wanted: T | None) -> tuple[ColumnElement[bool], ...]:
     """Rows whose column equals `wanted`; no filter when it is None."""
     if wanted is None:
@@ -26,7 +28,8 @@ def exactly(column: SQLCoreOperations[T], wanted: T | None) -> tuple[ColumnEleme
 
 
 def containing(column: InstrumentedAttribute[str], wanted: str | None) -> tuple[ColumnElement[bool], ...]:
-    """Rows whose text contains `wanted`, whatever the case; `%` and `_` mean themselves. No filter when it is None or empty.
+    """Rows whose text contains `wanted`, whatever the case; `%` and `_` mean themselves. No filter when it is None or
+    empty.
 
     Letters outside ASCII are folded by Unicode on SQLite, and by the database's locale on PostgreSQL.
     """
@@ -41,14 +44,13 @@ def containing(column: InstrumentedAttribute[str], wanted: str | None) -> tuple[
 def page(
     at: Context, columns: Select[*Ts], paged: Paged, *, order: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
 ) -> Page[Row[*Ts]]:
-    """The wanted part of `columns` and the number of all rows. A start beyond the end is an empty page, with the total."""
+    """The wanted part of `columns` and the number of all rows. A start beyond the end: an empty page, with the total."""
     wanted = window(paged, page_numbers=at.settings.page_numbers)
     ordered = columns.order_by(*order)
     if wanted.limit is None:
         everything = tuple(at.session.execute(ordered))
         return Page(everything, len(everything))
-    total = at.session.scalar(select(func.count()).select_from(columns.order_by(None).subquery()))
-    assert total is not None
+    total = at.session.execute(columns.with_only_columns(func.count(), maintain_column_froms=True)).scalar_one()
     if wanted.offset >= total:
         return Page((), total)
     return Page(tuple(at.session.execute(ordered.offset(wanted.offset).limit(wanted.limit))), total)
@@ -56,4 +58,6 @@ def page(
 
 def _unstorable(wanted: object) -> bool:
     """Text that no database holds: it equals nothing, and is not sent there to fail."""
-    return isinstance(wanted, str) and ("\0" in wanted or any("\ud800" <= character <= "\udfff" for character in wanted))
+    return isinstance(wanted, str) and (
+        "\0" in wanted or any("\ud800" <= character <= "\udfff" for character in wanted)
+    )

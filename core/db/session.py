@@ -1,11 +1,12 @@
 """Two kinds of session: the platform's sees everything, a tenant's sees that tenant's rows and can reach nothing else.
 
-The worst moment: an ORM filter that is merely *added* scopes most statements and lets others through unseen (tables instead of
-classes, text, bulk statements, raw connections, rows handed over by hand). So a tenant's session filters what a filter reaches
-(`core.db.scope`) and refuses everything else with `Unscoped`: forgetting is an error, never a leak. What is left over is closed
-elsewhere:
+The worst moment: an ORM filter that is merely *added* scopes most statements and lets others through unseen (tables
+instead of classes, text, bulk statements, raw connections, rows handed over by hand). So a tenant's session filters
+what a filter reaches (`core.db.scope`) and refuses everything else with `Unscoped`: forgetting is an error, never a
+leak. What is left over is closed elsewhere:
 
-* an object in the identity map is given out by `get()` without a query: a session belongs to one tenant for life, and to one request;
+* an object in the identity map is given out by `get()` without a query: a session belongs to one tenant for life, and
+  to one request;
 * a link to another tenant's row: composite foreign keys (tenant, id) in the tables.
 """
 

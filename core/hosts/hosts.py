@@ -34,7 +34,7 @@ class FindHosts(Paged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterHost:
-    """`exporter_url`: the page of the host's metrics; `vm_exporter_url`: that of its VMs, if they are on another page."""
+    """`exporter_url`: the page of the host's metrics; `vm_exporter_url`: that of its VMs, if it is another one."""
 
     name: Annotated[str, MinLen(1), MaxLen(128)]
     address: Annotated[str, MinLen(1), MaxLen(64)]
@@ -66,7 +66,9 @@ class HostRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostDetails:
-    """`registered` holds for every host in the inventory. `memory_gb` has two decimals; the rest is what the exporter told."""
+    """`registered` holds for every host in the inventory. `memory_gb` has two decimals; the rest is what the exporter
+    told.
+    """
 
     id: str
     name: str
@@ -95,7 +97,9 @@ def search(at: Context, find: FindHosts) -> Page[HostDetails]:
 
 
 def register(at: Context, want: RegisterHost) -> RegisteredHost:
-    """Watch one more host from now on. Raises Invalid for a bad address or URL, Conflict for a page that is watched already."""
+    """Watch one more host from now on. Raises Invalid for a bad address or URL, Conflict for a page that is watched
+    already.
+    """
     address = _checked_address(want.address)
     exporter_url = _checked_url("exporter_url", want.exporter_url)
     vm_exporter_url = _checked_url("vm_exporter_url", want.vm_exporter_url) if want.vm_exporter_url else None

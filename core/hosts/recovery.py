@@ -19,7 +19,7 @@ from core.compute.rows import Vm, VmLock, VmState
 from core.db.guarded import changed
 from core.hosts.rows import Host, HostState, Origin
 
-CPU_OVERCOMMIT: Final = 4.0
+CPU_OVERCOMMIT: Final = 2.0
 """Virtual CPUs per core, at most, on a host that takes VMs in."""
 
 
@@ -93,6 +93,12 @@ def move(session: Session, dead_id: str, wanted: Plan) -> dict[str, str]:
             .values(host_id=home, host_state=HostState.RUNNING),
         )
     }
+
+
+def still_wanted(session: Session, homes: Mapping[str, str]) -> dict[str, str]:
+    """Those of the homes that the inventory still names."""
+    rows = session.execute(select(Vm.id, Vm.host_id).where(Vm.id.in_(list(homes))))
+    return {vm_id: home for vm_id, home in rows if home is not None and homes[vm_id] == home}
 
 
 def _fits(guest: Guest, place: Shelter) -> bool:

@@ -8,6 +8,6 @@ from core.metrics import REGISTRY
 
 USE_UPDATES_FAILED = Counter(
     "starvc_token_use_updates_failed_total",
-    "Times the last use of a token could not be noted because the database could not be written; the request was served.",
+    "Requests served although the last use of their token could not be noted: the database could not be written.",
     registry=REGISTRY,
 )

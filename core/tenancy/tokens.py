@@ -1,8 +1,8 @@
 """Tokens: issuing, revoking, listing, and telling who holds one.
 
-The worst moment: a token that works and nobody knows (the database committed, the file or the answer was lost). The file of the
-platform token is therefore on the disk before the database commits; a tenant's lost answer is healed by issuing another one.
-A revocation holds from the next request on: nothing is cached.
+The worst moment: a token that works and nobody knows (the database committed, the file or the answer was lost). The
+file of the platform token is therefore on the disk before the database commits; a tenant's lost answer is healed by
+issuing another one. A revocation holds from the next request on: nothing is cached.
 """
 
 from __future__ import annotations

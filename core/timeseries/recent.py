@@ -48,8 +48,12 @@ class _Ring:
     batches: deque[_Batch] = field(default_factory=deque)
     floor: float = -np.inf
     newest: float = -np.inf
-    last_times: Floats = field(default_factory=lambda: np.empty(0))
-    last_values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    last_times: Floats = field(init=False)
+    last_values: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last_times = np.empty(0)
+        self.last_values = np.empty((0, len(FIELDS[self.kind])))
 
     def add(self, frame: Frame) -> None:
         self.names.extend(self.names.missing(frame.objects))
@@ -64,9 +68,8 @@ class _Ring:
         """A late sample never replaces a newer one; the same time again is the last write, and wins."""
         grown = len(self.names) - len(self.last_times)
         if grown:
-            width = len(FIELDS[self.kind])
-            blank = np.full((grown, width), np.nan)
-            self.last_values = np.concatenate([self.last_values.reshape(-1, width), blank])
+            blank = np.full((grown, self.last_values.shape[1]), np.nan)
+            self.last_values = np.concatenate([self.last_values, blank])
             self.last_times = np.concatenate([self.last_times, np.full(grown, -np.inf)])
         ahead = newest.take(np.flatnonzero(newest.times >= self.last_times[newest.slots]))
         self.last_times[ahead.slots] = ahead.times
@@ -102,13 +105,10 @@ class RecentStore:
 
     def _load(self) -> None:
         """Fill memory as if it had seen the last writes itself."""
-        newest: dict[Kind, float] = {}
-        for kind, minute in self._inner.touched(0).minutes:
-            newest[kind] = max(newest.get(kind, -np.inf), minute + 60.0)
-        for kind, end in newest.items():
+        for kind, newest in self._inner.touched(0).newest.items():
             ring = self._rings[kind]
-            ring.floor = end - self._seconds
-            if len(frame := self._inner.read(kind, ring.floor, end)):
+            ring.floor = newest - self._seconds
+            if len(frame := self._inner.read(kind, ring.floor, np.inf)):
                 ring.add(frame)
                 ring.trim(self._seconds, self._limit)
 

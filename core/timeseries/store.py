@@ -15,7 +15,7 @@ zero.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -72,10 +72,13 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """Which windows got samples since a cursor. `minutes` holds window starts (epoch seconds, multiples of 60)."""
+    """Which windows got samples since a cursor. `minutes` holds window starts (epoch seconds, multiples of 60);
+    `newest` the time of the newest sample that arrived, by kind.
+    """
 
     cursor: int
     minutes: frozenset[tuple[Kind, float]]
+    newest: Mapping[Kind, float]
 
 
 class TimeSeriesStore(Protocol):

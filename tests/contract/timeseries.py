@@ -104,7 +104,7 @@ class TimeSeriesContract:
         assert len(found) == 0
         assert found.values.shape == (0, len(FIELDS[Kind.HOST]))
         assert len(store.latest(Kind.HOST, 0)) == 0
-        assert store.touched(0).minutes == frozenset()
+        assert (store.touched(0).minutes, store.touched(0).newest) == (frozenset(), {})
         assert list(store.read_lines(Level.MINUTE, Kind.HOST, 0, T0)) == []
 
     def test_answers_are_sorted_by_object_and_time(self, store: TimeSeriesStore) -> None:
@@ -220,10 +220,12 @@ class TimeSeriesContract:
         store.write([frame(Kind.VM, [("a", T0, 1.0), ("a", T0 + 59.9, 1.0)]), frame(Kind.HOST, [("h", T0 + 60, 1.0)])])
         first = store.touched(0)
         assert first.minutes == {(Kind.VM, T0), (Kind.HOST, T0 + 60)}
+        assert first.newest == {Kind.VM: T0 + 59.9, Kind.HOST: T0 + 60}
         assert store.touched(first.cursor).minutes == frozenset()
         store.write([frame(Kind.VM, [("a", T0 - 120, 1.0)])])
         second = store.touched(first.cursor)
         assert second.minutes == {(Kind.VM, T0 - 120)}
+        assert second.newest == {Kind.VM: T0 - 120}
         assert store.touched(second.cursor).minutes == frozenset()
 
     def test_a_frame_over_many_minutes_touches_only_those_it_has_samples_in(self, store: TimeSeriesStore) -> None:

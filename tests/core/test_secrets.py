@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def test_the_key_is_made_once_private_and_not_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "not base64!", "c2hvcnQ=", "é"])
 def test_a_damaged_key_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "token.key").write_text(content)
-    with pytest.raises(Invalid, match="token.key is damaged"):
+    with pytest.raises(Invalid, match=r"token\.key is damaged"):
         key_ring(Settings(data_dir=tmp_path))
 
 
@@ -69,4 +68,4 @@ def test_a_private_file_is_whole_private_and_alone_in_its_folder(tmp_path: Path)
     assert not create_private(file, "three")
     assert file.read_text() == "two"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(file.parent) == ["file"]
+    assert list(file.parent.iterdir()) == [file]

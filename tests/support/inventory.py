@@ -14,11 +14,12 @@ def a_host(number: int) -> HostSpec:
 
 
 def a_vm(number: int, tenant_id: str, host: int = 1) -> VmSpec:
+    ip = f"192.168.{number // 256}.{number % 256}"
     return VmSpec(
-        id=f"vm-{number}", tenant_id=tenant_id, host_id=f"host-{host}", domain_uuid=f"uuid-{number}", name=f"web{number}",
-        vcpus=2, memory_mb=4096,
+        id=f"vm-{number}", tenant_id=tenant_id, host_id=f"host-{host}", domain_uuid=f"uuid-{number}",
+        name=f"web{number}", vcpus=2, memory_mb=4096,
         disks=(DiskSpec(id=f"disk-{number}", device="vda", size_gb=40, is_system=True),),
-        nics=(NicSpec(id=f"nic-{number}", device="vnet0", mac=mac(number), ip=f"192.168.{number // 256}.{number % 256}"),),
+        nics=(NicSpec(id=f"nic-{number}", device="vnet0", mac=mac(number), ip=ip),),
     )  # fmt: skip
 
 

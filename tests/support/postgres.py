@@ -32,10 +32,10 @@ class Server:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of a new, empty database, which is gone afterwards."""
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """The URL of a new database, a copy of `template` (the default: empty), which is gone afterwards."""
         name = f"test_{next(_NUMBERS)}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE template0")
+        self._do(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:
@@ -54,7 +54,22 @@ def postgresql() -> Iterator[Server]:
     as_owner = _as_owner(folder)
     try:
         data = folder / "data"
-        _run([*as_owner, initdb, "-D", str(data), "-N", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"])
+        _run(
+            [
+                *as_owner,
+                initdb,
+                "-D",
+                str(data),
+                "-N",
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+            ]
+        )
         command = [*as_owner, postgres, "-D", str(data), "-k", str(folder), "-c", "listen_addresses="]
         command += [word for setting in _FAST for word in ("-c", setting)]
         with real.server(command, lambda: _ready(folder), folder / "log"):

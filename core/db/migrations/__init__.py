@@ -1,8 +1,9 @@
 """The schema's history, applied by Alembic without any file of settings.
 
-The races: two processes that start at once, and a crash in the middle. The whole upgrade is one transaction that takes the
-database for itself first (BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL), so the second process finds the work done,
-and a crash leaves the old schema. SQLite changes a table by copying it; foreign keys are off meanwhile, and checked before the commit.
+The races: two processes that start at once, and a crash in the middle. The whole upgrade is one transaction that takes
+the database for itself first (BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL), so the second process finds
+the work done, and a crash leaves the old schema. SQLite changes a table by copying it; foreign keys are off meanwhile,
+and checked before the commit.
 
 A new revision after a change of the rows: `python -m core.db.migrations.new "what changed"`.
 """
@@ -77,4 +78,6 @@ def _refuse_unknown(connection: Connection) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
     for revision in MigrationContext.configure(connection).get_current_heads():
         if revision not in known:
-            raise SchemaTooNew(f"the database has schema {revision}, of a newer version; this one knows up to {max(known)}")
+            raise SchemaTooNew(
+                f"the database has schema {revision}, of a newer version; this one knows up to {max(known)}"
+            )

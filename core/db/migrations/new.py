@@ -1,8 +1,9 @@
-"""`python -m core.db.migrations.new "what changed"`: write the next revision from the difference between history and rows.
+"""`python -m core.db.migrations.new "what changed"`: write the next revision from the difference between history and
+rows.
 
-The difference is taken on an empty SQLite database that was brought up to the newest revision. Read what it wrote before you
-keep it: a renamed column looks like a lost and a new one. Until the first release there is one revision, which is written anew:
-delete `versions/0001_*.py` and run this with "initial".
+The difference is taken on an empty SQLite database that was brought up to the newest revision. Read what it wrote
+before you keep it: a renamed column looks like a lost and a new one. Until the first release there is one revision,
+which is written anew: delete `versions/0001_*.py` and run this with "initial".
 """
 
 from __future__ import annotations

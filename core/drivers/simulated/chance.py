@@ -1,4 +1,5 @@
-"""Numbers that look random and are not: the same seed, stream and index give the same number, on every machine and for ever.
+"""Numbers that look random and are not: the same seed, stream and index give the same number, on every machine and for
+ever.
 
 A library's generators promise neither stability across versions nor access by index, and load needs both: noise at any
 instant is looked up, never replayed. The mixer is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
@@ -24,7 +25,8 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 
 def mix(words: Words) -> Words:
-    """A bijection of 64-bit words whose output bits all depend on all input bits. `words` has at least one dimension."""
+    """A bijection of 64-bit words whose output bits all depend on all input bits. `words` has at least one
+    dimension."""
     z = words + _GOLDEN
     z = (z ^ (z >> _S30)) * _MIX_1
     z = (z ^ (z >> _S27)) * _MIX_2

@@ -21,8 +21,11 @@ DAY: Final = 86_400.0
 _CPU_ROOM: Final = 0.82
 """The part of a host's threads that VMs may have: the rest covers the host itself and uneven use of its threads."""
 _MEMORY_ROOM: Final = 0.85
-_SIZES: Final = (((1, 1), 0.16), ((1, 2), 0.19), ((2, 2), 0.1), ((2, 4), 0.15), ((2, 8), 0.1), ((4, 8), 0.14), ((4, 16), 0.06),
-                 ((8, 16), 0.05), ((8, 32), 0.02), ((16, 32), 0.02), ((16, 64), 0.01))  # fmt: skip
+_SIZES: Final = (
+    ((1, 1), 0.16), ((1, 2), 0.19), ((2, 2), 0.1), ((2, 4), 0.15), ((2, 8), 0.1), ((4, 8), 0.14), ((4, 16), 0.06),
+    ((8, 16), 0.05), ((8, 32), 0.02), ((16, 32), 0.02), ((16, 64), 0.01),
+)  # fmt: skip
+"""(vCPUs, GB) of VMs, and how common they are."""
 _ROLES: Final = (("web", 0.3), ("app", 0.25), ("db", 0.15), ("cache", 0.1), ("batch", 0.1), ("dev", 0.1))
 _THREADS: Final = (16, 32, 48, 64, 96, 128, 192, 256)
 _MODELS: Final = (("GenuineIntel", 0.6), ("AuthenticAMD", 0.4))
@@ -39,7 +42,8 @@ class SimDisk:
 
 @dataclass(frozen=True, slots=True)
 class SimNic:
-    """`device` is the tap, named alike on every host, so that it stays the same when the VM moves; `mac` is locally administered."""
+    """`device` is the tap, named alike on every host, so that it stays the same when the VM moves; `mac` is locally
+    administered."""
 
     device: str
     mac: str
@@ -49,7 +53,8 @@ class SimNic:
 
 @dataclass(frozen=True, slots=True)
 class SimVm:
-    """`index` is its position in `DataCentre.vms`, `host` that of the host it is first placed on; `boot` in epoch seconds."""
+    """`index` is its position in `DataCentre.vms`, `host` that of the host it is first placed on; `boot` in epoch
+    seconds."""
 
     index: int
     id: str
@@ -65,7 +70,8 @@ class SimVm:
 
 @dataclass(frozen=True, slots=True)
 class SimHost:
-    """`vms` are first placed here, as positions in `DataCentre.vms`; `store_gb` is the size of the file system of the VMs' images."""
+    """`vms` are first placed here, as positions in `DataCentre.vms`; `store_gb` is the size of the file system of the
+    VMs' images."""
 
     index: int
     id: str
@@ -127,8 +133,18 @@ def _vms(chance: Chance, homes: list[int]) -> list[SimVm]:
     disks = _disks(chance, count)
     nics = _nics(chance, count)
     return [
-        SimVm(i, f"vm-sim-{i + 1:05d}", f"{roles[i]}-{i + 1:05d}", uuids[i], homes[i], sizes[i][0], sizes[i][1] * 1024,
-              float(boots[i]), disks[i], next(nics))  # fmt: skip
+        SimVm(
+            i,
+            f"vm-sim-{i + 1:05d}",
+            f"{roles[i]}-{i + 1:05d}",
+            uuids[i],
+            homes[i],
+            sizes[i][0],
+            sizes[i][1] * 1024,
+            float(boots[i]),
+            disks[i],
+            next(nics),
+        )
         for i in range(count)
     ]
 

@@ -89,7 +89,11 @@ class Directory:
         return self._vms.get(target) or _refuse("VM", target, self._vms)
 
     def either(self, target: str) -> SimHost | SimVm:
-        return self._hosts.get(target) or self._vms.get(target) or _refuse("host or VM", target, {**self._hosts, **self._vms})
+        return (
+            self._hosts.get(target)
+            or self._vms.get(target)
+            or _refuse("host or VM", target, {**self._hosts, **self._vms})
+        )
 
 
 def _refuse(kind: str, target: str, known: Mapping[str, SimHost | SimVm]) -> NoReturn:
@@ -131,7 +135,9 @@ def on_vm(fault: Fault, vm: SimVm, now: VmCondition, host: HostCondition) -> VmC
     if fault.action is Action.HEAL:
         return replace(now, loaded=False, filled=())
     if host.crashed or not now.on:
-        raise Conflict("VM", vm.id, "is not running: " + ("its host is down (crash-host)" if host.crashed else "it is off"))
+        raise Conflict(
+            "VM", vm.id, "is not running: " + ("its host is down (crash-host)" if host.crashed else "it is off")
+        )
     match fault.action:
         case Action.RESTART_VM:
             return now

@@ -15,7 +15,16 @@ import numpy as np
 from core.drivers.simulated import load as loads
 from core.drivers.simulated.chance import Floats
 from core.drivers.simulated.datacentre import DataCentre, SimHost, SimVm
-from core.drivers.simulated.faults import EVERYTHING, Action, Directory, Fault, HostCondition, VmCondition, on_host, on_vm
+from core.drivers.simulated.faults import (
+    EVERYTHING,
+    Action,
+    Directory,
+    Fault,
+    HostCondition,
+    VmCondition,
+    on_host,
+    on_vm,
+)
 from core.drivers.simulated.load import Channel, Ints
 from core.drivers.simulated.meter import Life, Meters
 from core.errors import Conflict, Invalid
@@ -131,7 +140,10 @@ class Fleet:
         """What the host has not enough of for so much more; empty when it fits."""
         if vcpus > 0 and self._vcpus(host.index) + vcpus > host.threads * overcommit:
             return f"{host.id} has not enough CPU left for {vcpus} more vCPUs"
-        if memory_mb > 0 and sum(self.vm_conditions[i].memory_mb for i in self.residents(host.index)) + memory_mb > host.memory_mb:
+        if (
+            memory_mb > 0
+            and sum(self.vm_conditions[i].memory_mb for i in self.residents(host.index)) + memory_mb > host.memory_mb
+        ):
             return f"{host.id} has not enough memory left for {memory_mb} MB more"
         return ""
 

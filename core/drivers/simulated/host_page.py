@@ -1,7 +1,7 @@
 """The page of a node_exporter: one host. Names, labels and texts are those of Debian's prometheus-node-exporter 1.5.
 
-As on a real hypervisor, the taps of its VMs and their bridge stand among its network devices, and what passes through a tap
-also passes through the uplink.
+As on a real hypervisor, the taps of its VMs and their bridge stand among its network devices, and what passes through a
+tap also passes through the uplink.
 """
 
 from __future__ import annotations
@@ -34,13 +34,22 @@ DISKS: Final = (
     Family("node_disk_read_bytes_total", "counter", "The total number of bytes read successfully."),
     Family("node_disk_read_time_seconds_total", "counter", "The total number of seconds spent by all reads.", "%.3f"),
     Family("node_disk_reads_completed_total", "counter", "The total number of reads completed successfully."),
-    Family("node_disk_write_time_seconds_total", "counter", "This is the total number of seconds spent by all writes.", "%.3f"),
+    Family(
+        "node_disk_write_time_seconds_total",
+        "counter",
+        "This is the total number of seconds spent by all writes.",
+        "%.3f",
+    ),
     Family("node_disk_writes_completed_total", "counter", "The total number of writes completed successfully."),
     Family("node_disk_written_bytes_total", "counter", "The total number of bytes written successfully."),
 )
 FILE_SYSTEMS: Final = (
     Family("node_filesystem_avail_bytes", "gauge", "Filesystem space available to non-root users in bytes."),
-    Family("node_filesystem_device_error", "gauge", "Whether an error occurred while getting statistics for the given device."),
+    Family(
+        "node_filesystem_device_error",
+        "gauge",
+        "Whether an error occurred while getting statistics for the given device.",
+    ),
     Family("node_filesystem_files", "gauge", "Filesystem total file nodes."),
     Family("node_filesystem_files_free", "gauge", "Filesystem total free file nodes."),
     Family("node_filesystem_free_bytes", "gauge", "Filesystem free space in bytes."),
@@ -67,19 +76,31 @@ SINGLE: Final = (
     Family("node_load5", "gauge", "5m load average.", "%.2f"),
     *(
         Family(f"node_memory_{name}_bytes", "gauge", f"Memory information field {name}_bytes.")
-        for name in ("Buffers", "Cached", "MemAvailable", "MemFree", "MemTotal", "SReclaimable", "Shmem", "SwapFree", "SwapTotal")
+        for name in (
+            "Buffers",
+            "Cached",
+            "MemAvailable",
+            "MemFree",
+            "MemTotal",
+            "SReclaimable",
+            "Shmem",
+            "SwapFree",
+            "SwapTotal",
+        )
     ),
     Family("node_procs_blocked", "gauge", "Number of processes blocked waiting for I/O to complete."),
     Family("node_procs_running", "gauge", "Number of processes in runnable state."),
     Family("node_time_seconds", "gauge", "System time in seconds since epoch (1970).", "%.3f"),
     Family("node_timex_sync_status", "gauge", "Is clock synchronized to a reliable server (1 = yes, 0 = no)."),
 )
-UNAME: Final = Family("node_uname_info", "gauge", "Labeled system information as provided by the uname system call.", "1")
+UNAME: Final = Family(
+    "node_uname_info", "gauge", "Labeled system information as provided by the uname system call.", "1"
+)
 OS: Final = Family(
     "node_os_info",
     "gauge",
-    "A metric with a constant '1' value labeled by build_id, id, id_like, image_id, image_version, name, pretty_name, variant, "
-    "variant_id, version, version_codename, version_id.",
+    "A metric with a constant '1' value labeled by build_id, id, id_like, image_id, image_version, name, pretty_name, "
+    "variant, variant_id, version, version_codename, version_id.",
     "1",
 )
 OS_PRODUCT: Final = "Debian GNU/Linux 12 (bookworm)"
@@ -214,6 +235,7 @@ def _uname(host: SimHost) -> str:
 
 
 def _os() -> str:
-    return labels(build_id="", id="debian", id_like="", image_id="", image_version="", name="Debian GNU/Linux",
-                  pretty_name=OS_PRODUCT, variant="", variant_id="", version="12 (bookworm)", version_codename="bookworm",
-                  version_id="12")  # fmt: skip
+    return labels(
+        build_id="", id="debian", id_like="", image_id="", image_version="", name="Debian GNU/Linux",
+        pretty_name=OS_PRODUCT, variant="", variant_id="", version="12 (bookworm)", version_codename="bookworm", version_id="12",
+    )  # fmt: skip

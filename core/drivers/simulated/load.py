@@ -1,8 +1,9 @@
 """How much VMs and hosts do: closed-form functions of (object, time), and their exact integrals.
 
-A rate is `level * (1 + daily + weekly + slow waves) + noise + bursts`, never negative. Each term has a closed integral, so a
-counter is looked up at any instant instead of being kept: it cannot depend on when, how often or in which order it is asked.
-Noise is the derivative of a polyline through hashed heights: the counter is that polyline, the rate its slopes.
+A rate is `level * (1 + daily + weekly + slow waves) + noise + bursts`, never negative. Each term has a closed integral,
+so a counter is looked up at any instant instead of being kept: it cannot depend on when, how often or in which order it
+is asked. Noise is the derivative of a polyline through hashed heights: the counter is that polyline, the rate its
+slopes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _KB: Final = 1024.0
 
 
 class Channel(IntEnum):
-    """What is counted: busy thread-seconds, and bytes of all disks and NICs of an object (received, sent: its point of view)."""
+    """What is counted: busy thread-seconds, and bytes of all disks and NICs of an object (received, sent: its point of
+    view)."""
 
     CPU = 0
     READ = 1
@@ -64,7 +66,8 @@ class Profile:
         return Profile(*(np.ascontiguousarray(getattr(self, field.name)[:, objects]) for field in fields(self)))
 
     def total(self, at: float | Floats) -> Floats:
-        """The integral of the rates from the beginning to `at` (epoch seconds, anything that broadcasts): (..., channels, n)."""
+        """The integral of the rates from the beginning to `at` (epoch seconds, anything that broadcasts): (...,
+        channels, n)."""
         x = at - EPOCH
         smooth = (
             x
@@ -94,7 +97,8 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Parameters of what is a level and not a flow: used memory per object, used space per disk; fractions of the size."""
+    """Parameters of what is a level and not a flow: used memory per object, used space per disk; fractions of the
+    size."""
 
     memory: Floats
     memory_phase: Floats
@@ -147,7 +151,9 @@ def _profile(chance: Chance, centre: DataCentre) -> Profile:
         level=level,
         daily=np.tile(chance.uniform("daily", count, 0.15, 0.45), (len(Channel), 1)),
         daily_phase=np.tile(daily_phase, (len(Channel), 1)),
-        weekly=np.tile(np.where(np.arange(count) < vms, chance.uniform("weekly", count, 0.02, 0.15), 0.02), (len(Channel), 1)),
+        weekly=np.tile(
+            np.where(np.arange(count) < vms, chance.uniform("weekly", count, 0.02, 0.15), 0.02), (len(Channel), 1)
+        ),
         wave=spread("wave", 0.03, 0.15),
         wave_period=spread("wave period", 240, 3_600),
         wave_phase=spread("wave phase", 0, _TAU),

@@ -1,9 +1,9 @@
 """Counters over a life of changes: load is a function of time alone, and what was done to an object bends it.
 
-The work of an object since the beginning is `done + gain * (total(at) - base) + extra * (at - since)`: `done` is what it had
-done when something last changed, at `since`; `gain` follows the load (0 while it is off), `extra` is a constant rate that was
-injected. A counter on a page is the work since the object's last start. Work never falls, so a host that sums up its VMs
-counts on while they restart.
+The work of an object since the beginning is `done + gain * (total(at) - base) + extra * (at - since)`: `done` is what
+it had done when something last changed, at `since`; `gain` follows the load (0 while it is off), `extra` is a constant
+rate that was injected. A counter on a page is the work since the object's last start. Work never falls, so a host that
+sums up its VMs counts on while they restart.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Meters:
         self._extra = np.zeros_like(self._base)
 
     def work(self, at: float | Floats, objects: Ints, profile: Profile | None = None) -> Floats:
-        """Work since the beginning; `profile` is the taken part for `objects`, when the caller keeps it. (..., channels, n)."""
+        """Work since the beginning; `profile` is the taken part for `objects`, when the caller keeps it. (...,
+        channels, n)."""
         since = self._since[objects]
         when = np.maximum(at, since)
         load = (profile or self._profile.take(objects)).total(when) - self._base[:, objects]
@@ -55,7 +56,8 @@ class Meters:
         return result
 
     def bend(self, item: int, at: float, cpu_gain: float, gain: float, cpu_extra: float) -> None:
-        """From `at` on the load counts `gain` times (CPU: `cpu_gain` times, and `cpu_extra` busy seconds per second more)."""
+        """From `at` on the load counts `gain` times (CPU: `cpu_gain` times, and `cpu_extra` busy seconds per second
+        more)."""
         one = np.array([item])
         self._done[:, item] = self.work(at, one)[:, 0]
         self._since[item] = max(at, self._since[item])

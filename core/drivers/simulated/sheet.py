@@ -1,4 +1,5 @@
-"""A page in the Prometheus text format whose lines stay and whose numbers change: one `%` operation renders all of it."""
+"""A page in the Prometheus text format whose lines stay and whose numbers change: one `%` operation renders all of
+it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The page of a libvirt exporter: the VMs of one host.
 
-Names, labels and texts are those of Debian's prometheus-libvirt-exporter. It has no memory used inside the guest and no disk
-sizes; these come in the names that other libvirt exporters agree on, with the labels of this one:
+Names, labels and texts are those of Debian's prometheus-libvirt-exporter. It has no memory used inside the guest and no
+disk sizes; these come in the names that other libvirt exporters agree on, with the labels of this one:
 
-* `libvirt_domain_memory_stats_{actual_balloon,available,usable,unused,rss}_bytes` (inovex/prometheus-libvirt-exporter and
-  Tinkoff/libvirt-exporter): memory used in the guest is available - usable;
+* `libvirt_domain_memory_stats_{actual_balloon,available,usable,unused,rss}_bytes` (inovex/prometheus-libvirt-exporter
+  and Tinkoff/libvirt-exporter): memory used in the guest is available - usable;
 * `libvirt_domain_block_stats_capacity_bytes` (both), `libvirt_domain_block_stats_allocation` and
   `libvirt_domain_block_stats_physicalsize_bytes` (Tinkoff): allocation is in bytes though its name does not say so.
 
@@ -71,7 +71,9 @@ MEMORY: Final = (
     Family(f"{_MEMORY}available_bytes", "gauge", "The total amount of usable memory as seen by the domain, in bytes."),
     Family(f"{_MEMORY}rss_bytes", "gauge", "Resident Set Size of the process running the domain, in bytes."),
     Family(f"{_MEMORY}unused_bytes", "gauge", "Memory left completely unused by the domain, in bytes."),
-    Family(f"{_MEMORY}usable_bytes", "gauge", "Memory usable by the domain (corresponds to 'Available' in /proc/meminfo)."),
+    Family(
+        f"{_MEMORY}usable_bytes", "gauge", "Memory usable by the domain (corresponds to 'Available' in /proc/meminfo)."
+    ),
 )
 STATE: Final = (Family("libvirt_domain_state_code", "gauge", "State of the domain."),)
 HOST: Final = (
@@ -113,7 +115,15 @@ class VmPage:
         awake = [_of_vm(vm) for vm in here]
         disks = [_of_disk(vm, position) for vm in here for position in range(len(vm.disks))]
         nics = [_of_nic(vm, position) for vm in here for position in range(len(vm.nics))]
-        blocks = ((DISKS, disks), (CPU, awake), (SIZES, everyone), (NICS, nics), (MEMORY, awake), (STATE, everyone), (HOST, [""]))
+        blocks = (
+            (DISKS, disks),
+            (CPU, awake),
+            (SIZES, everyone),
+            (NICS, nics),
+            (MEMORY, awake),
+            (STATE, everyone),
+            (HOST, [""]),
+        )
         rows = [(family, label_sets) for families, label_sets in blocks for family in families]
         self._sheet = Sheet(sorted(rows, key=lambda row: row[0].name))
 
@@ -165,7 +175,8 @@ class VmPage:
 
 
 def _memory_numbers(memory: Floats, used: Floats) -> dict[str, ArrayLike]:
-    """The kernel of the guest keeps 2 % for itself; 60 % of what it could hand out is really free, the rest caches files."""
+    """The kernel of the guest keeps 2 % for itself; 60 % of what it could hand out is really free, the rest caches
+    files."""
     available = memory * 0.98
     usable = available - used
     return {

@@ -93,15 +93,18 @@ class Journal:
 
     def touched(self, cursor: int) -> Touched:
         with self._database.reading() as connection:
-            query = "SELECT id, kind, minutes FROM batches WHERE id > ? ORDER BY id"
+            query = "SELECT id, kind, minutes, max_time FROM batches WHERE id > ? ORDER BY id"
             rows = connection.execute(query, (cursor,)).fetchall()
-        distinct = {(kind, minutes) for _, kind, minutes in rows}
+        distinct = {(kind, minutes) for _, kind, minutes, _ in rows}
         minutes = frozenset(
             (Kind(kind), minute * 60.0)
             for kind, packed in distinct
             for minute in np.frombuffer(packed, dtype="<i8").tolist()
         )
-        return Touched(rows[-1][0] if rows else cursor, minutes)
+        newest: dict[Kind, float] = {}
+        for _, kind, _, max_time in rows:
+            newest[Kind(kind)] = max(newest.get(Kind(kind), max_time), max_time)
+        return Touched(rows[-1][0] if rows else cursor, minutes, newest)
 
     def prune(self, before: float) -> int:
         return sum(self._prune(kind, before) for kind in Kind)

@@ -18,7 +18,9 @@ from tests.support.requests import Desk
 
 @pytest.fixture
 def tenant(desk: Desk) -> str:
-    """Owns vm-1 (two NICs, on host-1), vm-2 (on host-2), vm-3 (no NIC, stopped) and vm-9 (a template); vm-4 is another's."""
+    """Owns vm-1 (two NICs, on host-1), vm-2 (on host-2), vm-3 (no NIC, stopped) and vm-9 (a template); vm-4 is
+    another's.
+    """
     mine = desk.platform(create, CreateTenant(name="mine")).id
     other = desk.platform(create, CreateTenant(name="other")).id
     first = a_vm(1, mine)

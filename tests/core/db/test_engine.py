@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from core.db.engine import Database, open_database
@@ -36,17 +36,21 @@ def tenants(database: Database) -> int:
 
 def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Database) -> None:
     add_tenant(database, "kept")
-    with pytest.raises(ZeroDivisionError), database.platform(write=True) as session:
-        session.add(Tenant(id="lost", name="lost", created_at=NOW))
-        session.flush()
-        raise ZeroDivisionError
+
+    def fail_halfway() -> None:
+        with database.platform(write=True) as session:
+            session.add(Tenant(id="lost", name="lost", created_at=NOW))
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert tenants(database) == 1
 
 
 def test_a_read_transaction_cannot_write(database: Database) -> None:
-    with pytest.raises(DBAPIError), database.platform() as session:
-        session.add(Tenant(id="x", name="x", created_at=NOW))
-        session.flush()
+    with database.platform() as session, pytest.raises(DBAPIError):
+        session.execute(insert(Tenant).values(id="x", name="x", description="", created_at=NOW))
     add_tenant(database, "y")
     assert tenants(database) == 1
 

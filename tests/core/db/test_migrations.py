@@ -35,7 +35,9 @@ def test_every_check_of_the_rows_is_in_the_migrated_schema(database_url: str) ->
     engine = create_engine(database_url)
     found = {check["name"] for table in METADATA.tables for check in inspect(engine).get_check_constraints(table)}
     engine.dispose()
-    rules = [rule for table in METADATA.tables.values() for rule in table.constraints if isinstance(rule, CheckConstraint)]
+    rules = [
+        rule for table in METADATA.tables.values() for rule in table.constraints if isinstance(rule, CheckConstraint)
+    ]
     assert rules
     assert found == {str(rule.name) for rule in rules}
 

@@ -25,7 +25,9 @@ def test_a_registered_host_is_found(desk: Desk) -> None:
     assert host.created_at == desk.clock.now()
 
 
-@pytest.mark.parametrize(("find", "count"), [(FindHosts(), 2), (FindHosts(address="10.0.0.2"), 1), (FindHosts(address="10.0.0"), 0)])
+@pytest.mark.parametrize(
+    ("find", "count"), [(FindHosts(), 2), (FindHosts(address="10.0.0.2"), 1), (FindHosts(address="10.0.0"), 0)]
+)
 def test_filters_are_exact(desk: Desk, find: FindHosts, count: int) -> None:
     with desk.database.platform(write=True) as session:
         for number in (1, 2):

@@ -24,7 +24,7 @@ def upgrade() -> None:
     sa.Column('vm_id', sa.String(length=64), nullable=True),
     sa.Column('severity', sa.Integer(), nullable=False),
     sa.Column('max_severity', sa.Integer(), nullable=False),
-    sa.Column('phase', sa.String(length=32), nullable=False),
+    sa.Column('latched', sa.Boolean(), nullable=False),
     sa.Column('flapping', sa.Boolean(), nullable=False),
     sa.Column('content_zh', sa.Text(), nullable=False),
     sa.Column('content_en', sa.Text(), nullable=False),
@@ -40,6 +40,7 @@ def upgrade() -> None:
     sa.Column('told_flapping', sa.Boolean(), nullable=False),
     sa.Column('told_latched', sa.Boolean(), nullable=False),
     sa.Column('announcements', sa.Integer(), nullable=False),
+    sa.Column('transitions', sa.Integer(), nullable=False),
     sa.Column('outstanding', sa.Boolean(), nullable=False),
     sa.CheckConstraint('(relieved_at IS NULL) = (relieve_way IS NULL)', name=op.f('ck_alarm_relief_has_a_way')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alarm'))

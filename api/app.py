@@ -1,0 +1,57 @@
+"""The HTTP surface of the product: the wire, `/metrics`, `/health`, the console, and the simulation's switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse
+
+from api import console
+from api.simulation import SimulatedCloud, create_router
+from api.wire.app import mount
+from api.wire.frame import Services
+from core import __version__
+from core.errors import Forbidden
+from core.secrets import key_ring
+from core.tenancy.tokens import authenticate
+
+
+def create_app(services: Services, registry: CollectorRegistry, simulation: SimulatedCloud | None) -> FastAPI:
+    """The app of one process. `simulation` None: it has no switches."""
+    app = FastAPI(title="starvc", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
+    app.add_route("/metrics", _metrics(registry))
+    app.add_route("/health", _health)
+    mount(app, services)
+    if simulation is not None:
+        app.include_router(create_router(simulation, _platform_only(services)))
+    app.router.routes.extend(console.routes())
+    return app
+
+
+def _metrics(registry: CollectorRegistry) -> Callable[[Request], Response]:
+    """A plain function: it runs in a worker thread, for thousands of VMs take their time."""
+
+    def show(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    return show
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _platform_only(services: Services) -> Callable[[str], None]:
+    keys = key_ring(services.settings)
+
+    def authorise(token: str) -> None:
+        if not authenticate(services.database, keys, token.strip(), services.clock.now()).is_platform:
+            raise Forbidden("this needs a platform token")
+
+    return authorise

@@ -1,0 +1,173 @@
+"""`starvc sim`: break the simulated data centre on purpose, heal it, look at it, or serve it as a process of its
+own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.drivers.simulated.faults import Action
+
+sim_app = typer.Typer(no_args_is_help=True, help="Faults of the simulated data centre.")
+
+Url = Annotated[str, typer.Option(envvar="STARVC_URL", help="Address of the running server.")]
+Token = Annotated[
+    str, typer.Option(envvar="STARVC_PLATFORM_TOKEN", help="Default: the file platform-token of the data folder.")
+]
+Target = Annotated[str, typer.Argument(help="Id or name of a host or VM.")]
+Device = Annotated[str | None, typer.Option(help="Disk (vda) or mountpoint (/); default: all of the target's.")]
+
+_URL = "http://127.0.0.1:18081"
+_console = Console()
+_errors = Console(stderr=True)
+
+
+@sim_app.command("crash-host")
+def crash_host(target: Target, url: Url = _URL, token: Token = "") -> None:
+    """Power gone: connections are refused, the VMs are gone with it; after `heal` all has booted anew."""
+    _inject(Action.CRASH_HOST, target, None, url, token)
+
+
+@sim_app.command("cut-link")
+def cut_link(target: Target, url: Url = _URL, token: Token = "") -> None:
+    """The host runs on and answers nothing."""
+    _inject(Action.CUT_LINK, target, None, url, token)
+
+
+@sim_app.command("hang-exporter")
+def hang_exporter(target: Target, url: Url = _URL, token: Token = "") -> None:
+    """The host's own page never comes; the page of its VMs does."""
+    _inject(Action.HANG_EXPORTER, target, None, url, token)
+
+
+@sim_app.command("restart-vm")
+def restart_vm(target: Target, url: Url = _URL, token: Token = "") -> None:
+    """The counters of the VM begin at 0 again."""
+    _inject(Action.RESTART_VM, target, None, url, token)
+
+
+@sim_app.command("load-vm")
+def load_vm(target: Target, url: Url = _URL, token: Token = "") -> None:
+    """All vCPUs of the VM are busy until `heal`."""
+    _inject(Action.LOAD_VM, target, None, url, token)
+
+
+@sim_app.command("fill-disk")
+def fill_disk(target: Target, device: Device = None, url: Url = _URL, token: Token = "") -> None:
+    """Disks of a VM or file systems of a host are 96 % full until `heal`."""
+    _inject(Action.FILL_DISK, target, device, url, token)
+
+
+@sim_app.command("heal")
+def heal(
+    target: Annotated[str, typer.Argument(help="A host, a VM, or all.")] = "all", url: Url = _URL, token: Token = ""
+) -> None:
+    """Take the faults of a host or VM away, or all there are."""
+    _inject(Action.HEAL, target, None, url, token)
+
+
+@sim_app.command("status")
+def status(url: Url = _URL, token: Token = "") -> None:
+    """The hosts, and everything that is broken."""
+    shown = _call("GET", url, "", token)
+    _console.print(_host_table(shown["hosts"]))
+    broken = [vm for vm in shown["vms"] if vm["faults"] or not vm["running"]]
+    if broken:
+        _console.print(_vm_table(broken))
+
+
+@sim_app.command("serve")
+def serve(
+    hosts: Annotated[int, typer.Option(min=0, max=10_000)] = 4,
+    vms: Annotated[int, typer.Option(min=0, max=200_000)] = 24,
+    seed: int = 1,
+    port: Annotated[int, typer.Option(help="Port of the control API; 0 picks a free one.")] = 0,
+    port_file: Annotated[
+        Path | None, typer.Option(help="Write the pages' addresses here, as Prometheus' file_sd.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep ports and faults here; default: nothing is kept.")] = None,
+    token: Token = "",
+) -> None:
+    """Serve the simulated data centre alone, for load tests and for a Prometheus of its own."""
+    from api.simulation.serve import run, serving  # the other commands start faster without it
+
+    if vms and not hosts:
+        raise typer.BadParameter("VMs need at least one host", param_hint="--hosts")
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    with serving(seed, hosts, vms, port, token, data_dir) as running:
+        _console.print(f"{hosts} hosts and {vms} VMs are served; control: {running.control_url} token: {running.token}")
+        run(running, port_file, stop)
+
+
+def _inject(action: Action, target: str, device: str | None, url: str, token: str) -> None:
+    body = {"target": target} | ({"device": device} if device else {})
+    _call("POST", url, f"/{action}", token, body)
+    _console.print(f"{action}: {target}", style="green")
+
+
+def _call(method: str, url: str, path: str, token: str, body: dict[str, str] | None = None) -> Any:
+    """The JSON answer; ends the program with the reason when there is none."""
+    address = f"{url.rstrip('/')}/simulation{path}"
+    headers = {"KEY_TOKEN": token or _saved_token()}
+    try:
+        answer = httpx.request(method, address, json=body, headers=headers, timeout=30, trust_env=False)
+    except httpx.HTTPError as problem:
+        _fail(f"{address} cannot be reached: {problem}")
+    try:
+        shown = answer.json()
+    except ValueError:
+        _fail(f"{address} did not answer with JSON (status {answer.status_code}): is the simulation on?")
+    if not answer.is_success:
+        reason = str(shown.get("error") or shown.get("detail") or answer.status_code)
+        allowed = f"; allowed: {shown['allowed']}" if "allowed" in shown and shown["allowed"] not in reason else ""
+        _fail(reason + allowed)
+    return shown
+
+
+def _fail(reason: str) -> NoReturn:
+    _errors.print(reason, style="red", markup=False)
+    raise typer.Exit(1)
+
+
+def _saved_token() -> str:
+    file = Path(os.environ.get("STARVC_DATA_DIR", "data")) / "platform-token"
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as problem:
+        _errors.print(
+            f"no token: give --token or STARVC_PLATFORM_TOKEN, or let {file} be readable ({problem.strerror})",
+            style="red",
+        )
+        raise typer.Exit(1) from None
+
+
+def _host_table(hosts: list[dict[str, Any]]) -> Table:
+    table = Table("host", "name", "port", "threads", "memory MB", "VMs", "faults", title="Simulated hosts")
+    for host in hosts:
+        numbers = [str(host[key]) for key in ("port", "threads", "memory_mb", "vms")]
+        table.add_row(host["id"], host["name"], *numbers, ", ".join(host["faults"]) or "-")
+    return table
+
+
+def _vm_table(vms: list[dict[str, Any]]) -> Table:
+    table = Table("VM", "name", "host", "running", "faults", title="VMs that are off or broken")
+    for vm in vms:
+        table.add_row(
+            vm["id"], vm["name"], vm["host_id"], "yes" if vm["running"] else "no", ", ".join(vm["faults"]) or "-"
+        )
+    return table

@@ -1,0 +1,105 @@
+"""The simulated hosts and VMs as the inventory knows them, owned by a tenant of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from api.simulation.cloud import SimulatedCloud, Status
+from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
+from core.compute.inventory import DiskSpec, HostSpec, NicSpec, VmSpec, ensure_host, ensure_vms
+from core.compute.rows import VmState
+from core.db.session import PlatformSession
+from core.drivers.simulated.datacentre import DataCentre, SimHost, SimVm
+from core.drivers.simulated.host_page import OS_PRODUCT
+from core.hosts.rows import Origin
+from core.tenancy.rows import Quota, Tenant
+
+DEMO_TENANT: Final = "tenant-demo"
+_ROOM: Final = 2
+"""The demo tenant may own so many times what it has, so that there is something to create."""
+
+
+def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime) -> None:
+    """The simulation's hosts and VMs are in the inventory as they are now, and the demo tenant exists. May be
+    repeated."""
+    status = simulation.status()
+    _ensure_demo_tenant(session, simulation.centre, now)
+    for spec in host_specs(simulation.centre, status):
+        ensure_host(session, spec, now)
+    session.flush()
+    ensure_vms(session, tuple(vm_specs(simulation.centre, status)), now)
+
+
+def host_specs(centre: DataCentre, status: Status) -> Iterator[HostSpec]:
+    """With the URLs of their two pages."""
+    for host, shown in zip(centre.hosts, status.hosts, strict=True):
+        yield _host_spec(host, f"http://{LOOPBACK}:{shown.port}")
+
+
+def vm_specs(centre: DataCentre, status: Status) -> Iterator[VmSpec]:
+    """With their present host, size and power state."""
+    for vm, shown in zip(centre.vms, status.vms, strict=True):
+        yield VmSpec(
+            id=vm.id,
+            tenant_id=DEMO_TENANT,
+            host_id=shown.host_id,
+            domain_uuid=vm.uuid,
+            name=vm.name,
+            vcpus=shown.vcpus,
+            memory_mb=shown.memory_mb,
+            disks=tuple(_disk_specs(vm)),
+            nics=tuple(_nic_specs(vm)),
+            state=VmState.RUNNING if shown.on else VmState.STOPPED,
+        )
+
+
+def _host_spec(host: SimHost, base: str) -> HostSpec:
+    return HostSpec(
+        id=host.id,
+        name=host.name,
+        origin=Origin.SIMULATED,
+        address=LOOPBACK,
+        exporter_url=base + HOST_PATH,
+        vm_exporter_url=base + VM_PATH,
+        os_product=OS_PRODUCT,
+        kernel_version=host.kernel,
+        hypervisor_version="QEMU 7.2.7, libvirt 9.0.0",
+        cpu_vendor=host.cpu_vendor,
+        cpu_cores=host.threads,
+        cpu_sockets=host.sockets,
+        memory_mb=host.memory_mb,
+    )
+
+
+def _disk_specs(vm: SimVm) -> Iterator[DiskSpec]:
+    for position, disk in enumerate(vm.disks):
+        id_ = f"disk-{vm.id}-{disk.device}".replace("-vm-", "-")
+        yield DiskSpec(
+            id=id_, device=disk.device, size_gb=disk.size_gb, is_system=position == 0, name=f"{vm.name}-{disk.device}"
+        )
+
+
+def _nic_specs(vm: SimVm) -> Iterator[NicSpec]:
+    for position, nic in enumerate(vm.nics):
+        id_ = f"nic-{vm.id}-{position}".replace("-vm-", "-")
+        yield NicSpec(id=id_, device=nic.device, mac=nic.mac, ip=nic.ip, position=position)
+
+
+def _ensure_demo_tenant(session: PlatformSession, centre: DataCentre, now: datetime) -> None:
+    if session.get(Tenant, DEMO_TENANT) is not None:
+        return
+    session.add(Tenant(id=DEMO_TENANT, name="demo", description="owner of the simulated VMs", created_at=now))
+    session.flush()
+    session.add(
+        Quota(
+            tenant_id=DEMO_TENANT,
+            cpu_limit=_ROOM * sum(vm.vcpus for vm in centre.vms),
+            memory_mb_limit=_ROOM * sum(vm.memory_mb for vm in centre.vms),
+            storage_gb_limit=_ROOM * sum(disk.size_gb for vm in centre.vms for disk in vm.disks),
+            subnets_limit=10,
+            outer_ips_limit=10,
+        )
+    )
+    session.flush()

@@ -1,0 +1,118 @@
+"""A small cloud behind the wire: two tenants, two hosts, some VMs, the embedded store, and time that stands still."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+
+from api.wire.app import create_wire
+from api.wire.client import StarVCenter
+from api.wire.frame import Services
+from core.clock import VirtualClock
+from core.compute.inventory import ensure_host, ensure_vms
+from core.db.engine import Database
+from core.settings import Settings
+from core.tenancy.tokens import ensure_platform_token
+from core.timeseries.embedded.store import EmbeddedStore
+from tests.support.inventory import a_host, a_vm
+
+PLATFORM_TOKEN = "a-platform-token-for-tests"
+
+
+class InProcess(httpx.BaseTransport):
+    """Sends what a synchronous client sends to an ASGI app, on one event loop."""
+
+    def __init__(self, app: FastAPI, portal: BlockingPortal) -> None:
+        self._asgi = httpx.ASGITransport(app)
+        self._portal = portal
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def send() -> httpx.Response:
+            request.stream = httpx.ByteStream(request.read())
+            response = await self._asgi.handle_async_request(request)
+            return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+        return self._portal.call(send)
+
+
+@dataclass
+class Cloud:
+    """`alice` owns vm-1 and vm-2, `bob` owns vm-3; all of them run on host-1."""
+
+    services: Services
+    app: FastAPI
+    transport: InProcess
+    platform: StarVCenter
+    alice: StarVCenter
+    bob: StarVCenter
+    alice_id: str
+    bob_id: str
+    clock: VirtualClock
+    store: EmbeddedStore
+
+    def client(self, token: str, language: str = "zh") -> StarVCenter:
+        return StarVCenter("http://cloud", token, language=language, transport=self.transport)
+
+    def http(self, **headers: str) -> httpx.Client:
+        """Plain HTTP, for what a well-behaved client never sends."""
+        return httpx.Client(base_url="http://cloud", headers=headers, transport=self.transport)
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as running:
+        yield running
+
+
+@pytest.fixture
+def make_cloud(tmp_path: Path, migrated_sqlite: Path, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
+    made: list[Cloud] = []
+
+    def make(**settings: object) -> Cloud:
+        shutil.copy(migrated_sqlite, tmp_path / "starvc.db")
+        cloud = _cloud(Settings(**{"data_dir": tmp_path, "timezone": "Asia/Shanghai", **settings}), portal)  # type: ignore[arg-type]
+        made.append(cloud)
+        return cloud
+
+    yield make
+    for cloud in made:
+        cloud.store.close()
+        cloud.services.database.close()
+
+
+@pytest.fixture
+def cloud(make_cloud: Callable[..., Cloud]) -> Cloud:
+    return make_cloud()
+
+
+def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
+    settings_with_token = Settings(**{**_values(settings), "platform_token": PLATFORM_TOKEN})
+    clock = VirtualClock()
+    database = Database(f"sqlite:///{settings.data_dir / 'starvc.db'}")
+    store = EmbeddedStore(settings.data_dir / "series")
+    with database.platform(write=True) as session:
+        ensure_platform_token(session, settings_with_token, clock.now())
+    services = Services(database, store, clock, settings_with_token)
+    app = create_wire(services)
+    transport = InProcess(app, portal)
+    platform = StarVCenter("http://cloud", PLATFORM_TOKEN, transport=transport)
+    alice, bob = (platform.call("POST", "cloudTenant/create", {"app.name": name}).data for name in ("alice", "bob"))
+    assert isinstance(alice, dict)
+    assert isinstance(bob, dict)
+    with database.platform(write=True) as session:
+        for number in (1, 2):
+            ensure_host(session, a_host(number), clock.now())
+        ensure_vms(session, [a_vm(1, alice["app.id"]), a_vm(2, alice["app.id"]), a_vm(3, bob["app.id"])], clock.now())
+    clients = (StarVCenter("http://cloud", who["app.token"], transport=transport) for who in (alice, bob))
+    return Cloud(services, app, transport, platform, *clients, alice["app.id"], bob["app.id"], clock, store)
+
+
+def _values(settings: Settings) -> dict[str, object]:
+    return {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
