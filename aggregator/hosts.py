@@ -71,6 +71,7 @@ class _Memory:
     unplaced: dict[str, str] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
     last: tuple[datetime, float] | None = None
+    recovered: float | None = None
     shown: frozenset[str] = frozenset()
 
 
@@ -102,6 +103,7 @@ class HostWatch:
         decisions = [self._decide(host, known, now) for host, known in zip(hosts, evidence, strict=True)]
         self._write(decisions, notes, now)
         self._fence(hosts, evidence, now)
+        self._recover_again(hosts, now)
         self._place()
         self._show(decisions, counted)
         metrics.STEP_SECONDS.observe(time.perf_counter() - began)
@@ -126,13 +128,8 @@ class HostWatch:
         self._memory.probes.clear()
         self._memory.fleet = Fleet(braked=self._memory.fleet.braked)
         renewed = [replace(host, status=resumed(host.status, now, self._policy)) for host in hosts]
-        stopped = [host for host in renewed if host.status.state is HostState.STOPPED and not host.maintenance]
-        powers = self._look(stopped)
-        off = [host for host in stopped if powers.get(host.id) is Power.OFF]
         with self._out.database.platform(write=True) as session:
             renew(session, [after for before, after in zip(hosts, renewed, strict=True) if before != after])
-            moved = recover_again(session, off, now, self._detector)
-        self._memory.unplaced |= moved
         return renewed
 
     def _hear(self, now: datetime) -> None:
@@ -183,9 +180,7 @@ class HostWatch:
         return notes
 
     def _with_fleet(self, known: Evidence, now: datetime) -> Evidence:
-        fleet = self._memory.fleet
-        blind_for = None if fleet.blind_since is None else (now - fleet.blind_since).total_seconds()
-        return replace(known, blind_for=blind_for, braked=fleet.braked)
+        return replace(known, blind_for=self._memory.fleet.blind_for(now), braked=self._memory.fleet.braked)
 
     def _decide(self, host: Watched, known: Evidence, now: datetime) -> Decision:
         after, transitions = step(host.status, known, now, self._policy)
@@ -207,8 +202,23 @@ class HostWatch:
             if deadline is not None and may_fence(host.status, known, now, self._policy):
                 self._fencings.start(host.id, host.status.fence, (deadline - now).total_seconds())
 
+    def _recover_again(self, hosts: Sequence[Watched], now: datetime) -> None:
+        """Now and then: VMs of fenced hosts for which there was no time or no room."""
+        clock, last = self._out.clock.monotonic(), self._memory.recovered
+        if last is not None and clock - last < self._policy.detect_for:
+            return
+        self._memory.recovered = clock
+        stopped = [host for host in hosts if host.status.state is HostState.STOPPED and not host.maintenance]
+        powers = self._look(stopped)
+        off = [host for host in stopped if powers.get(host.id) is Power.OFF]
+        if off:
+            with self._out.database.platform(write=True) as session:
+                moved = recover_again(session, off, now, self._detector)
+            self._memory.unplaced |= moved
+
     def _place(self) -> None:
-        """Let the hypervisors follow the inventory. What fails is tried again at the next step, while it is still wanted."""
+        """Let the hypervisors follow the inventory. What fails is tried again at the next step, while it is still
+        wanted."""
         if self._out.power is None or not self._memory.unplaced:
             return
         with self._out.database.platform() as session:

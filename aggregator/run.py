@@ -35,6 +35,8 @@ class Aggregator:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = tuple(jobs)
+        if repeated := {job.name for job in jobs if [other.name for other in jobs].count(job.name) > 1}:
+            raise ValueError(f"job names must differ: {', '.join(sorted(repeated))}")
         pool = ThreadPoolExecutor(max(1, len(self._jobs)))
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = BackgroundScheduler(executors={"default": pool}, job_defaults=defaults, timezone="UTC")

@@ -3,80 +3,76 @@ own."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
 from core.drivers.simulated.faults import Action
 
 sim_app = typer.Typer(no_args_is_help=True, help="Faults of the simulated data centre.")
 
-Url = Annotated[str, typer.Option(envvar="STARVC_URL", help="Address of the running server.")]
-Token = Annotated[
-    str, typer.Option(envvar="STARVC_PLATFORM_TOKEN", help="Default: the file platform-token of the data folder.")
-]
 Target = Annotated[str, typer.Argument(help="Id or name of a host or VM.")]
 Device = Annotated[str | None, typer.Option(help="Disk (vda) or mountpoint (/); default: all of the target's.")]
 
-_URL = "http://127.0.0.1:18081"
 _console = Console()
-_errors = Console(stderr=True)
 
 
 @sim_app.command("crash-host")
-def crash_host(target: Target, url: Url = _URL, token: Token = "") -> None:
+def crash_host(target: Target, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Power gone: connections are refused, the VMs are gone with it; after `heal` all has booted anew."""
     _inject(Action.CRASH_HOST, target, None, url, token)
 
 
 @sim_app.command("cut-link")
-def cut_link(target: Target, url: Url = _URL, token: Token = "") -> None:
+def cut_link(target: Target, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """The host runs on and answers nothing."""
     _inject(Action.CUT_LINK, target, None, url, token)
 
 
 @sim_app.command("hang-exporter")
-def hang_exporter(target: Target, url: Url = _URL, token: Token = "") -> None:
+def hang_exporter(target: Target, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """The host's own page never comes; the page of its VMs does."""
     _inject(Action.HANG_EXPORTER, target, None, url, token)
 
 
 @sim_app.command("restart-vm")
-def restart_vm(target: Target, url: Url = _URL, token: Token = "") -> None:
+def restart_vm(target: Target, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """The counters of the VM begin at 0 again."""
     _inject(Action.RESTART_VM, target, None, url, token)
 
 
 @sim_app.command("load-vm")
-def load_vm(target: Target, url: Url = _URL, token: Token = "") -> None:
+def load_vm(target: Target, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """All vCPUs of the VM are busy until `heal`."""
     _inject(Action.LOAD_VM, target, None, url, token)
 
 
 @sim_app.command("fill-disk")
-def fill_disk(target: Target, device: Device = None, url: Url = _URL, token: Token = "") -> None:
+def fill_disk(target: Target, device: Device = None, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Disks of a VM or file systems of a host are 96 % full until `heal`."""
     _inject(Action.FILL_DISK, target, device, url, token)
 
 
 @sim_app.command("heal")
 def heal(
-    target: Annotated[str, typer.Argument(help="A host, a VM, or all.")] = "all", url: Url = _URL, token: Token = ""
+    target: Annotated[str, typer.Argument(help="A host, a VM, or all.")] = "all",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
 ) -> None:
     """Take the faults of a host or VM away, or all there are."""
     _inject(Action.HEAL, target, None, url, token)
 
 
 @sim_app.command("status")
-def status(url: Url = _URL, token: Token = "") -> None:
+def status(url: Url = DEFAULT_URL, token: Token = "") -> None:
     """The hosts, and everything that is broken."""
     shown = _call("GET", url, "", token)
     _console.print(_host_table(shown["hosts"]))
@@ -110,7 +106,8 @@ def serve(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     with serving(seed, hosts, vms, port, token, data_dir) as running:
-        _console.print(f"{hosts} hosts and {vms} VMs are served; control: {running.control_url} token: {running.token}")
+        where = f"control: {running.control_url} token: {running.token}"
+        _console.print(f"{hosts} hosts and {vms} VMs are served; {where}", soft_wrap=True)
         run(running, port_file, stop)
 
 
@@ -123,37 +120,20 @@ def _inject(action: Action, target: str, device: str | None, url: str, token: st
 def _call(method: str, url: str, path: str, token: str, body: dict[str, str] | None = None) -> Any:
     """The JSON answer; ends the program with the reason when there is none."""
     address = f"{url.rstrip('/')}/simulation{path}"
-    headers = {"KEY_TOKEN": token or _saved_token()}
+    headers = {"KEY_TOKEN": token_or_saved(token)}
     try:
         answer = httpx.request(method, address, json=body, headers=headers, timeout=30, trust_env=False)
     except httpx.HTTPError as problem:
-        _fail(f"{address} cannot be reached: {problem}")
+        fail(f"{address} cannot be reached: {problem}")
     try:
         shown = answer.json()
     except ValueError:
-        _fail(f"{address} did not answer with JSON (status {answer.status_code}): is the simulation on?")
+        fail(f"{address} did not answer with JSON (status {answer.status_code}): is the simulation on?")
     if not answer.is_success:
         reason = str(shown.get("error") or shown.get("detail") or answer.status_code)
         allowed = f"; allowed: {shown['allowed']}" if "allowed" in shown and shown["allowed"] not in reason else ""
-        _fail(reason + allowed)
+        fail(reason + allowed)
     return shown
-
-
-def _fail(reason: str) -> NoReturn:
-    _errors.print(reason, style="red", markup=False)
-    raise typer.Exit(1)
-
-
-def _saved_token() -> str:
-    file = Path(os.environ.get("STARVC_DATA_DIR", "data")) / "platform-token"
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as problem:
-        _errors.print(
-            f"no token: give --token or STARVC_PLATFORM_TOKEN, or let {file} be readable ({problem.strerror})",
-            style="red",
-        )
-        raise typer.Exit(1) from None
 
 
 def _host_table(hosts: list[dict[str, Any]]) -> Table:

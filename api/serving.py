@@ -43,7 +43,12 @@ class BackgroundServer:
 
     def __init__(self, name: str, app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE, lifespan="off", server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+            lifespan="off",
+            server_header=False,
         )
         self._server = _Server(config)
         self._sockets = list(sockets)

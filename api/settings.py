@@ -79,3 +79,16 @@ def masked(settings: Settings) -> dict[str, str]:
         for item in dataclasses.fields(Settings)
         for value in (getattr(settings, item.name),)
     }
+
+
+def markdown() -> str:
+    """The table of all settings, as `docs/settings.md` has it."""
+    rows = "".join(
+        f"| `{PREFIX}{item.name.upper()}` | {_shown(item.default)} | {item.metadata['meaning']} |\n"
+        for item in dataclasses.fields(Settings)
+    )
+    return f"| variable | default | meaning |\n|---|---|---|\n{rows}"
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -1,21 +1,25 @@
 """The one table of metric families and what we take from them. A family that is not in it costs nothing.
 
-Names were verified on captured pages (node_exporter 1.5; Debian's prometheus-libvirt-exporter) and in the sources and READMEs of
-inovex/prometheus-libvirt-exporter, Tinkoff/libvirt-exporter and their forks (kumina, AlexZzz, fitbeard, ntk148v).
+Names were verified on captured pages (node_exporter 1.5; Debian's prometheus-libvirt-exporter) and in the sources and
+READMEs of inovex/prometheus-libvirt-exporter, Tinkoff/libvirt-exporter and their forks (kumina, AlexZzz, fitbeard,
+ntk148v).
 
 Decisions, each against what the operating system itself says:
 
-* CPU of a host: in use = all time but idle and iowait, over all time, as `top` and `mpstat` count it: a core that waits for a disk is
-  free for others. `node_cpu_seconds_total` has no guest modes (they are part of user), so nothing counts twice.
+* CPU of a host: in use = all time but idle and iowait, over all time, as `top` and `mpstat` count it: a core that
+  waits for a disk is free for others. `node_cpu_seconds_total` has no guest modes (they are part of user), so nothing
+  counts twice.
 * Memory of a host: MemTotal - MemAvailable, the kernel's own estimate (`free`'s "used" would call page cache used).
-* Memory of a VM: what its guest sees (`available`) less what the guest could still use (`usable`, its MemAvailable; an old balloon
-  driver gives only `unused`). Without guest statistics it is *not measured*; the allocation is never passed off as use.
+* Memory of a VM: what its guest sees (`available`) less what the guest could still use (`usable`, its MemAvailable;
+  an old balloon driver gives only `unused`). Without guest statistics it is *not measured*; the allocation is never
+  passed off as use.
 * CPU of a VM: CPU time over its vCPUs. The emulator's own threads are in it, so it is capped at 100.
-* Network of a VM: libvirt documents interface statistics as the *domain's* view ("The returned statistics are always from domain
-  POV", virNetDevTapInterfaceStats; `swapped` for taps), so receive = down = what the guest receives. A tap's own counters on
-  node_exporter's page are the other way round, and are not used.
-* Space of a host: file systems (`collector.devices`); used = size - free, as `df`. Of a VM's disk: its capacity and the highest
-  byte that was written (`allocation`, bytes in spite of its name), which says nothing about the guest's file systems.
+* Network of a VM: libvirt documents interface statistics as the *domain's* view ("The returned statistics are always
+  from domain POV", virNetDevTapInterfaceStats; `swapped` for taps), so receive = down = what the guest receives. A
+  tap's own counters on node_exporter's page are the other way round, and are not used.
+* Space of a host: file systems (`collector.devices`); used = size - free, as `df`. Of a VM's disk: its capacity and
+  the highest byte that was written (`allocation`, bytes in spite of its name), which says nothing about the guest's
+  file systems.
 """
 
 from __future__ import annotations
@@ -66,7 +70,8 @@ class Take(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Series of `name` (only those with one of `values` in `label`, if given) are summed into `quantity` of the object."""
+    """Series of `name` (only those with one of `values` in `label`, if given) are summed into `quantity` of the
+    object."""
 
     name: str
     kind: Kind
@@ -140,7 +145,8 @@ UUID_OF_DOMAIN: Final[Mapping[str, str]] = {
     "libvirt_domain_info_meta": "uuid",  # Tinkoff
     "libvirt_domain_openstack_info": "instance_id",  # inovex, in OpenStack
 }
-"""Families that tell a domain's UUID, and the label that does, for exporters whose series carry only the domain's name."""
+"""Families that tell a domain's UUID, and the label that does, for exporters whose series carry only the domain's
+name."""
 
 ALIVE: Final = "libvirt_up"
 """0: the exporter answers and cannot reach libvirt. Nothing else on the page is then to be believed."""

@@ -1,8 +1,9 @@
 """Bounds how many scrapes work at once, without letting the dead starve the living.
 
-httpx spends more CPU per scrape the more of them are under way, so there are few places. But a rack that is down would hold all of
-them for its timeouts, and healthy hosts would miss their slots. Waiting costs nothing: whoever has held a place for `patience`
-seconds is waiting for a slow exporter, and gives the place to the next one while he waits on.
+httpx spends more CPU per scrape the more of them are under way, so there are few places. But a rack that is down
+would hold all of them for its timeouts, and healthy hosts would miss their slots. Waiting costs nothing: whoever has
+held a place for `patience` seconds is waiting for a slow exporter, and gives the place to the next one while he waits
+on.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ LATENESS = Histogram(
 )
 SAMPLES = Counter("starvc_collector_samples_total", "Samples on the pages that were read.", registry=REGISTRY)
 POINTS = Counter(
-    "starvc_collector_points_total", "Points (object and time) made from the pages, by kind.", ["kind"], registry=REGISTRY
+    "starvc_collector_points_total",
+    "Points (object and time) that are in the store, by kind.",
+    ["kind"],
+    registry=REGISTRY,
 )
 STRANGERS = Counter(
     "starvc_collector_unknown_domain_samples_total",
@@ -39,14 +42,19 @@ CPU_SECONDS = Counter(
     ["phase"],
     registry=REGISTRY,
 )
-FETCH_CPU, PARSE_CPU, RATES_CPU, WRITE_CPU = (CPU_SECONDS.labels(phase) for phase in ("fetch", "parse", "rates", "write"))
+FETCH_CPU = CPU_SECONDS.labels("fetch")
+PARSE_CPU = CPU_SECONDS.labels("parse")
+RATES_CPU = CPU_SECONDS.labels("rates")
+WRITE_CPU = CPU_SECONDS.labels("write")
 MISSED = Counter(
     "starvc_collector_missed_slots_total",
-    "Scheduled scrapes that were not made, by reason: late (the loop came too late) or busy (the scrape before was still under way).",
+    "Scheduled scrapes that were not made, by reason: late (the loop came too late), busy (the one before still ran).",
     ["reason"],
     registry=REGISTRY,
 )
-CLOCK_JUMPS = Counter("starvc_collector_clock_jumps_total", "Times that the wall clock was set, or the machine slept.", registry=REGISTRY)
+CLOCK_JUMPS = Counter(
+    "starvc_collector_clock_jumps_total", "Times that the wall clock was set, or the machine slept.", registry=REGISTRY
+)
 DROPPED = Counter(
     "starvc_collector_dropped_points_total",
     "Points that were refused or lost, by reason: future, past (dated too far from now), queue_full.",
@@ -60,8 +68,14 @@ WRITE_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
-WRITE_FAILURES = Counter("starvc_collector_write_failures_total", "Writes that the store refused for now; they are tried again.", registry=REGISTRY)
+WRITE_FAILURES = Counter(
+    "starvc_collector_write_failures_total",
+    "Writes that the store refused for now; they are tried again.",
+    registry=REGISTRY,
+)
 TARGETS = Gauge("starvc_collector_targets", "Targets that are scraped.", registry=REGISTRY)
 SOURCE_FAILURES = Counter(
-    "starvc_collector_source_failures_total", "Times that the list of targets could not be had; the known one stays in force.", registry=REGISTRY
+    "starvc_collector_source_failures_total",
+    "Times that the list of targets could not be had; the known one stays in force.",
+    registry=REGISTRY,
 )

@@ -2,19 +2,21 @@
 
 An exporter sends the same lines with other numbers, scrape after scrape. Three speeds follow from that:
 
-1. *same layout*: every line starts as its predecessor did; only the numbers behind are converted (millions of samples a second);
+1. *same layout*: every line starts as its predecessor did; only the numbers behind are converted (millions of samples
+   a second);
 2. *other layout, known series*: the text before the last space is looked up in a cache of series;
-3. *unknown text*: a strict regular expression reads the plain form, `prometheus_client.parser` everything else (time stamps,
-   exemplars, tabs, odd spacing), one line at a time.
+3. *unknown text*: a strict regular expression reads the plain form, `prometheus_client.parser` everything else (time
+   stamps, exemplars, tabs, odd spacing), one line at a time.
 
-Speed 1 and 2 are taken only where they cannot differ from 3: the cached text is a whole series in the strict form, what follows
-is one token, and `float` accepts it or the line goes to 3. Differences to the stock parser, all on purpose: a page that does not
-end with a line feed is refused as truncated (the format demands it; half a number would pass as a number); comments are skipped
-unread, so a malformed one is no error; a counter named without `_total` keeps the name it has on the page.
+Speed 1 and 2 are taken only where they cannot differ from 3: the cached text is a whole series in the strict form,
+what follows is one token, and `float` accepts it or the line goes to 3. Differences to the stock parser, all on
+purpose: a page that does not end with a line feed is refused as truncated (the format demands it; half a number would
+pass as a number); comments are skipped unread, so a malformed one is no error; a counter named without `_total` keeps
+the name it has on the page.
 
-Hostile pages: anything may come in, only `ParseError` and `TooManySeries` go out. Memory is bounded by the page (body limit) and
-the number of series; cache entries that no scrape has shown for `KEEP` scrapes are dropped. The stock parser copies the rest of a
-line once per label, so it is given neither very long lines nor very many labels.
+Hostile pages: anything may come in, only `ParseError` and `TooManySeries` go out. Memory is bounded by the page (body
+limit) and the number of series; cache entries that no scrape has shown for `KEEP` scrapes are dropped. The stock
+parser copies the rest of a line once per label, so it is given neither very long lines nor very many labels.
 """
 
 from __future__ import annotations
@@ -63,8 +65,9 @@ _ODD: Final = Series("", "", {})
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One scrape. `series` is the same object as long as the layout is the same. `values` and `stamps` (epoch seconds, NaN: the
-    exporter gave none) are parallel to it; `stamps` is None when no sample has one. `samples` counts the unwanted ones too."""
+    """One scrape. `series` is the same object as long as the layout is the same. `values` and `stamps` (epoch
+    seconds, NaN: the exporter gave none) are parallel to it; `stamps` is None when no sample has one. `samples`
+    counts the unwanted ones too."""
 
     series: tuple[Series, ...]
     values: Floats
@@ -74,7 +77,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """`prefixes`: what each line starts with; `pick` and `tails`: which lines are wanted, and where their numbers begin."""
+    """`prefixes`: what each line starts with; `pick` and `tails`: which lines are wanted, and where their numbers
+    begin."""
 
     prefixes: Sequence[str]
     pick: itemgetter[object]
@@ -118,7 +122,7 @@ class Parser:
         layout = self._layout
         if layout is None or len(lines) != len(layout.prefixes) or not all(map(str.startswith, lines, layout.prefixes)):
             return None
-        values = _numbers(list(map(getitem, layout.pick(lines), layout.tails)))  # type: ignore[call-overload]
+        values = _numbers(list(map(getitem, layout.pick(lines), layout.tails)))
         return None if values is None else Page(layout.series, values, None, layout.samples)
 
     def _other_layout(self, lines: list[str]) -> Page:
@@ -140,7 +144,8 @@ class Parser:
 
 
 class _Reading:
-    """One page, line by line: speeds 2 and 3. `cache` maps the text of a series to it, or to None when it is not wanted."""
+    """One page, line by line: speeds 2 and 3. `cache` maps the text of a series to it, or to None when it is not
+    wanted."""
 
     def __init__(self, cache: dict[str, Series | None], wanted: Collection[str] | None, limit: int) -> None:
         self._cache, self._wanted, self._limit = cache, wanted, limit
@@ -192,7 +197,9 @@ class _Reading:
     def _stock(self, number: int, line: str) -> None:
         self._prefixes = None
         if len(line) > LONGEST_LINE or line.count('="') > MOST_LABELS:
-            raise ParseError(f"line {number}: {line[:100]!r}... has more than {LONGEST_LINE} characters or {MOST_LABELS} labels")
+            raise ParseError(
+                f"line {number}: {line[:100]!r}... has more than {LONGEST_LINE} characters or {MOST_LABELS} labels"
+            )
         try:
             families = list(text_string_to_metric_families(line))
             samples = [(s.name, s.labels, float(s.value), s.timestamp) for family in families for s in family.samples]
@@ -220,7 +227,9 @@ class _Reading:
 
 def _plain(text: str, match: re.Match[str]) -> Series | None:
     pairs: list[tuple[str, str]] = _PAIR.findall(match[2] or "")
-    labels = {name: _ESCAPE.sub(lambda found: _PLAIN[found[1]], value) if "\\" in value else value for name, value in pairs}
+    labels = {
+        name: _ESCAPE.sub(lambda found: _PLAIN[found[1]], value) if "\\" in value else value for name, value in pairs
+    }
     if len(labels) != len(pairs) or any(name.startswith("__") for name in labels):
         return None  # the stock parser decides
     return Series(text, match[1], labels)

@@ -1,7 +1,8 @@
 """Compiled once per layout of a page: which of its values go where, so that a scrape is array operations only.
 
-A *cell* holds one quantity of one object. Cells are laid out kind by kind and quantity by quantity, so that a quantity of all objects
-of a kind is one slice. Everything that needs names, labels or dictionaries happens here, and only when the layout changes.
+A *cell* holds one quantity of one object. Cells are laid out kind by kind and quantity by quantity, so that a
+quantity of all objects of a kind is one slice. Everything that needs names, labels or dictionaries happens here, and
+only when the layout changes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _COLUMN: Final = {quantity: position for position, quantity in enumerate(QUANTIT
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of a kind on the page. `owner`: for disks and NICs, the position of their host or VM among the owners."""
+    """The objects of a kind on the page. `owner`: for disks and NICs, the position of their host or VM among the
+    owners."""
 
     kind: Kind
     names: tuple[str, ...]
@@ -39,10 +41,10 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`gauges` and `counters` are positions on the page; `gauge_cells` says where each gauge is added. Each counter belongs to a
-    group (`counter_groups`), and the rate of group g goes to cell `rate_cells[g]`. `counts`: cells that are known beforehand.
-    `alive`: position of the sample that says whether the exporter itself sees anything. `strangers`: series of domains that the
-    inventory does not know on this host."""
+    """`gauges` and `counters` are positions on the page; `gauge_cells` says where each gauge is added. Each counter
+    belongs to a group (`counter_groups`), and the rate of group g goes to cell `rate_cells[g]`. `counts`: cells that
+    are known beforehand. `alive`: position of the sample that says whether the exporter itself sees anything.
+    `strangers`: series of domains that the inventory does not know on this host."""
 
     owners: Objects
     disks: Objects
@@ -171,7 +173,9 @@ def _on_host(target: Target, series: Sequence[Series]) -> _Found:
 def _on_hypervisor(target: Target, series: Sequence[Series]) -> _Found:
     label = DEVICE[Exporter.LIBVIRT]
     uuids = {
-        one.labels.get("domain", ""): one.labels.get(UUID_OF_DOMAIN[one.name], "") for one in series if one.name in UUID_OF_DOMAIN
+        one.labels.get("domain", ""): one.labels.get(UUID_OF_DOMAIN[one.name], "")
+        for one in series
+        if one.name in UUID_OF_DOMAIN
     }
     found = _Found()
     for family, position, one in _by_family(Exporter.LIBVIRT, series):

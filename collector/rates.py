@@ -1,15 +1,18 @@
-"""Counters become rates: reset-safe, over the time that really passed, as array operations over all counters of a page.
+"""Counters become rates: reset-safe, over the time that really passed, as array operations over all counters of a
+page.
 
-A *group* is what one rate is made of: most have one counter, the CPU time of a host has one per core and mode. Over the counters of a
-group that are known now and before:
+A *group* is what one rate is made of: most have one counter, the CPU time of a host has one per core and mode. Over
+the counters of a group that are known now and before:
 
     growth = sum(now) - sum(before);  when that is negative the counters began again at zero, and growth = sum(now)
 
-So a rate is never negative, and one mode of one core that steps back a little (the kernel's iowait may, proc(5)) is no restart
-of the machine. A counter seen for the first time, or back after it was forgotten, has no rate: where it stood before is not known.
+So a rate is never negative, and one mode of one core that steps back a little (the kernel's iowait may, proc(5)) is
+no restart of the machine. A counter seen for the first time, or back after it was forgotten, has no rate: where it
+stood before is not known.
 
-Which clock: `elapsed` is the longer one of the monotonic and the wall clock. A wall clock that is set back cannot make a rate
-infinite, and a machine that slept (its monotonic clock stood still, its hosts' counters did not) sees no spike.
+Which clock: `elapsed` is the longer one of the monotonic and the wall clock. A wall clock that is set back cannot
+make a rate infinite, and a machine that slept (its monotonic clock stood still, its hosts' counters did not) sees no
+spike.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Growth:
 
 
 class Rates:
-    """The counters of one target: their last values and when that was. `horizon`: seconds until an absent counter is forgotten."""
+    """The counters of one target: their last values and when that was. `horizon`: seconds until an absent counter is
+    forgotten."""
 
     def __init__(self, horizon: float) -> None:
         self._horizon = horizon
@@ -60,7 +64,8 @@ class Rates:
         self._clock = 0.0
 
     def follow(self, keys: Sequence[str], group: Ints, groups: int) -> None:
-        """From now on `update` gets these counters, in this order; `group` (one per counter) counts from 0 to `groups` - 1."""
+        """From now on `update` gets these counters, in this order; `group` (one per counter) counts from 0 to
+        `groups` - 1."""
         known = self._absent | dict(zip(self._keys, self._kept(), strict=True))
         nothing = (np.nan, np.nan)
         carried = np.array([known.get(key, nothing) for key in keys], np.float64).reshape(-1, 2)
@@ -70,7 +75,8 @@ class Rates:
         self._before, self._when = carried[:, 0].copy(), carried[:, 1].copy()
 
     def update(self, values: Floats, at: Moment) -> Growth:
-        """The next values of all counters (NaN: not on the page). Moments only grow; at the same moment there is no rate."""
+        """The next values of all counters (NaN: not on the page). Moments only grow; at the same moment there is no
+        rate."""
         now = self._elapse(at)
         known = ~(np.isnan(values) | np.isnan(self._before) | (now - self._when > self._horizon))
         group = self._group[known]

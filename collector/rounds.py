@@ -1,7 +1,9 @@
-"""The scrapes of all targets: which are due, which are under way, what they brought. Lives on the event loop of one thread.
+"""The scrapes of all targets: which are due, which are under way, what they brought. Lives on the event loop of one
+thread.
 
-Where the worst moments are closed: a loop that comes late, or a scrape that outlasts its slot, skips slots and counts them; a target
-that hangs gives its place to others (`collector.lane`); a new list of targets touches only what changed.
+Where the worst moments are closed: a loop that comes late, or a scrape that outlasts its slot, skips slots and counts
+them; a target that hangs gives its place to others (`collector.lane`); a new list of targets touches only what
+changed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The collector: rounds of scrapes and writes, driven by APScheduler on an event loop in a thread of its own.
 
-One job for all targets, not one per target: APScheduler was measured at 0.5 ms per firing of a job, 5 % of a core for 1,000
-targets at 10 s. A single job follows the earliest slot (`_NextSlot`), which on the slots' raster costs 1-2 %.
+One job for all targets, not one per target: APScheduler was measured at 0.5 ms per firing of a job, 5 % of a core for
+1,000 targets at 10 s. A single job follows the earliest slot (`_NextSlot`), which on the slots' raster costs 1-2 %.
 
-Where the worst moments are closed: a store that is slow or away stops nothing, because writes happen in a second thread and batches
-wait in the spool (`_flush`); a wall clock that is set, or a machine that slept, is noticed by comparing it with the monotonic clock,
-and all jobs are due again at once, for APScheduler alone would wait for the old wall time (`_watch_clock`); a list of targets that
-cannot be had leaves the known one in force (`_refresh`).
+Where the worst moments are closed: a store that is slow or away stops nothing, because writes happen in a second
+thread and batches wait in the spool (`_flush`); a wall clock that is set, or a machine that slept, is noticed by
+comparing it with the monotonic clock, and all jobs are due again at once, for APScheduler alone would wait for the
+old wall time (`_watch_clock`); a list of targets that cannot be had leaves the known one in force (`_refresh`).
 """
 
 from __future__ import annotations

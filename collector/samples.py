@@ -75,10 +75,12 @@ class Sampler:
 
 
 def _doubt(plan: Plan, cells: Floats, reset: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-    """A counter that fell and still stands higher than could have come together since is no restart: its rate is not known.
+    """A counter that fell and still stands higher than could have come together since is no restart: its rate is not
+    known.
 
-    CPU time shows it: it cannot grow faster than there are CPUs (twice that and one is left to the emulator's threads). If it fell
-    to more than that, the VM did not start within this interval, and what its other counters fell to is its past, not a spike.
+    CPU time shows it: it cannot grow faster than there are CPUs (twice that and one is left to the emulator's
+    threads). If it fell to more than that, the VM did not start within this interval, and what its other counters
+    fell to is its past, not a spike.
     """
     owners = plan.owners
     if owners.kind is Kind.HOST:
@@ -90,7 +92,14 @@ def _doubt(plan: Plan, cells: Floats, reset: np.ndarray[tuple[int], np.dtype[np.
     if doubtful.any():
         cells[time] = np.where(doubtful, np.nan, cells[time])
         for devices in (plan.disks, plan.nics):
-            for quantity in (Quantity.READ, Quantity.WRITTEN, Quantity.READS, Quantity.WRITES, Quantity.RECEIVED, Quantity.SENT):
+            for quantity in (
+                Quantity.READ,
+                Quantity.WRITTEN,
+                Quantity.READS,
+                Quantity.WRITES,
+                Quantity.RECEIVED,
+                Quantity.SENT,
+            ):
                 where = devices.cells(quantity)
                 cells[where] = np.where(doubtful[devices.owner] & reset[where], np.nan, cells[where])
 
@@ -112,7 +121,9 @@ def _fields(plan: Plan, cells: Floats) -> tuple[Samples, ...]:
 def _present(objects: Objects, values: Floats, on: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Samples:
     if on.all():
         return Samples(objects.kind, objects.names, values)
-    return Samples(objects.kind, [name for name, here in zip(objects.names, on.tolist(), strict=True) if here], values[on])
+    return Samples(
+        objects.kind, [name for name, here in zip(objects.names, on.tolist(), strict=True) if here], values[on]
+    )
 
 
 def _disks(disks: Objects, cells: Floats) -> Floats:

@@ -1,12 +1,14 @@
 """Fetches one page over HTTP within one deadline, and says in one word why it could not.
 
-Measured choices (httpx 0.28, 300 hosts): one client for all hosts costs 23 ms of CPU a scrape, because its pool looks at every idle
-connection for every request; a transport per target costs 0.8 ms whatever the number of targets. httpx's own unpacking and
-text decoding are bypassed: the raw stream goes through zlib, which stops at the limit before a bomb has unpacked.
+Measured choices (httpx 0.28, 300 hosts): one client for all hosts costs 23 ms of CPU a scrape, because its pool looks
+at every idle connection for every request; a transport per target costs 0.8 ms whatever the number of targets.
+httpx's own unpacking and text decoding are bypassed: the raw stream goes through zlib, which stops at the limit
+before a bomb has unpacked.
 
-Worst moments: an exporter that hangs (one deadline around everything, and the connection is thrown away, for it may still answer
-the old question); one that never ends (both the packed and the unpacked size are limited while reading); a kept connection that the
-exporter has just closed (a reset before the answer is tried once more, and nothing else is).
+Worst moments: an exporter that hangs (one deadline around everything, and the connection is thrown away, for it may
+still answer the old question); one that never ends (both the packed and the unpacked size are limited while reading);
+a kept connection that the exporter has just closed (a reset before the answer is tried once more, and nothing else
+is).
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ class ScrapeFailed(Exception):
 
 
 class Fetcher:
-    """The connection to one target, kept between scrapes. `timeout` in seconds, `limit` in bytes of the unpacked page."""
+    """The connection to one target, kept between scrapes. `timeout` in seconds, `limit` in bytes of the unpacked
+    page."""
 
     def __init__(self, url: str, timeout: float, limit: int, trust: ssl.SSLContext) -> None:
         self._timeout, self._limit, self._trust = timeout, limit, trust
@@ -103,7 +106,7 @@ class Fetcher:
             raise ScrapeFailed(Failure.PROTOCOL, f"{type(error).__name__}: {error}") from error
 
     async def _read(self, response: httpx.Response) -> bytes:
-        async with aclosing(cast(httpx.AsyncByteStream, response.stream)) as stream:
+        async with aclosing(cast("httpx.AsyncByteStream", response.stream)) as stream:
             if response.status_code != httpx.codes.OK:
                 raise ScrapeFailed(Failure.HTTP, f"status {response.status_code}")
             body = _Body(response.headers.get("Content-Encoding", "identity"), self._limit)

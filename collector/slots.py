@@ -1,11 +1,12 @@
 """When each target is scraped: on a grid of its own, anchored to absolute time.
 
-The slots of a target are `k * interval + offset`, where the offset is a hash of its id and the installation's seed: spread over the
-interval, the same after a restart or a reload, different in two installations that watch the same hosts. A loop that comes late
-takes the newest slot that is due and counts the others as missed; it never runs a burst to catch up.
+The slots of a target are `k * interval + offset`, where the offset is a hash of its id and the installation's seed:
+spread over the interval, the same after a restart or a reload, different in two installations that watch the same
+hosts. A loop that comes late takes the newest slot that is due and counts the others as missed; it never runs a burst
+to catch up.
 
-Offsets lie on a raster of 1/400 of the interval (not finer than 5 ms), so that the timer fires a few times a second and not once
-per target.
+Offsets lie on a raster of 1/400 of the interval (not finer than 5 ms), so that the timer fires a few times a second
+and not once per target.
 """
 
 from __future__ import annotations
@@ -96,9 +97,10 @@ class Slots:
 
 
 def align(scheduled: float, actual: float, interval: float) -> float:
-    """The time that a sample gets: the scheduled one if the scrape began at most interval/20 (and 100 ms) late, else the true one.
+    """The time that a sample gets: the scheduled one if the scrape began at most interval/20 (and 100 ms) late, else
+    the true one.
 
-    Prometheus allows 2 ms; an event loop that shares its process with rollups is rarely that punctual, and windows whose samples stand
-    on the grid have an exact count. Rates do not depend on it: they use the true moments.
+    Prometheus allows 2 ms; an event loop that shares its process with rollups is rarely that punctual, and windows
+    whose samples stand on the grid have an exact count. Rates do not depend on it: they use the true moments.
     """
     return scheduled if 0 <= actual - scheduled <= min(interval / 20, 0.1) else actual

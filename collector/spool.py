@@ -1,7 +1,7 @@
 """Between the scrapes and the store: points are gathered into frames, and frames wait while the store is away.
 
-`Spool` is the seam for a queue on disk. The worst moment is a store that is down for long: the queue is bounded and drops its oldest
-batch first, counted; what is newest is what alarms need.
+`Spool` is the seam for a queue on disk. The worst moment is a store that is down for long: the queue is bounded and
+drops its oldest batch first, counted; what is newest is what alarms need.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ class Buffer:
             self._parts.setdefault(part.kind, []).append((part, time))
 
     def take(self, now: float, behind: float) -> Batch:
-        """One frame per kind of everything gathered; points dated more than `AHEAD` after or `behind` before `now` are refused."""
+        """One frame per kind of everything gathered; points dated more than `AHEAD` after or `behind` before `now`
+        are refused."""
         parts, self._parts = self._parts, {}
-        dated = ((kind, [(s, time) for s, time in some if _credible(s, time, now, behind)]) for kind, some in parts.items())
+        dated = (
+            (kind, [(s, time) for s, time in some if _credible(s, time, now, behind)]) for kind, some in parts.items()
+        )
         return tuple(_frame(kind, some) for kind, some in dated if some)
 
 

@@ -1,7 +1,8 @@
 """Where the list of targets comes from, and what changed in it.
 
-The worst moment is a reload: whoever forgets what he knew about an unchanged target loses one interval of every rate and moves its
-slot. So targets are compared by id, and only what changed is touched (`changes`). A source that fails keeps the list that is known.
+The worst moment is a reload: whoever forgets what he knew about an unchanged target loses one interval of every rate
+and moves its slot. So targets are compared by id, and only what changed is touched (`changes`). A source that fails
+keeps the list that is known.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class TargetSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InventorySource:
-    """In-process: `read` is `list_targets` bound to a session by the composer. It wraps what it fails with in SourceUnavailable."""
+    """In-process: `read` is `list_targets` bound to a session by the composer. It wraps what it fails with in
+    SourceUnavailable."""
 
     read: Callable[[], tuple[Target, ...]]
 
@@ -77,7 +79,8 @@ def _read(document: bytes) -> tuple[Target, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`moved`: another URL or exporter, so that connection and layout are new. `relabelled`: only its VMs are others."""
+    """`moved`: another URL or exporter, so that connection and layout are new. `relabelled`: only its VMs are
+    others."""
 
     added: tuple[Target, ...]
     moved: tuple[Target, ...]

@@ -28,7 +28,8 @@ _COLUMN: Final = COLUMN[Kind.TARGET]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`interval`, `timeout` and `behind` (how far back an exporter's own time stamp may lie) in seconds; `body` in bytes."""
+    """`interval`, `timeout` and `behind` (how far back an exporter's own time stamp may lie) in seconds; `body` in
+    bytes."""
 
     interval: float
     timeout: float
@@ -129,4 +130,10 @@ class Watched:
     def _complain(self, failed: ScrapeFailed) -> None:
         """Once per kind of failure, not once per scrape."""
         if failed.failure is not self._failure:
-            log.warning("scrape failed", target=self.target.id, url=self.target.url, failure=failed.failure.name, reason=str(failed))
+            log.warning(
+                "scrape failed",
+                target=self.target.id,
+                url=self.target.url,
+                failure=failed.failure.name,
+                reason=str(failed),
+            )

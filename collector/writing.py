@@ -19,7 +19,8 @@ class Writer:
         self._away = False
 
     def write(self, batch: Batch) -> None:
-        """Queues the batch and writes what is queued, as far as the store takes it. What it refuses waits for the next call."""
+        """Queues the batch and writes what is queued, as far as the store takes it. What it refuses waits for the
+        next call."""
         began = time.thread_time()
         if batch:
             self._spool.put(batch)

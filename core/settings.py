@@ -30,7 +30,7 @@ class Settings:
     quota_subnets: Annotated[int, Ge(0)] = _setting(0, "subnets of a new tenant whose quota is not given")
     quota_outer_ips: Annotated[int, Ge(0)] = _setting(0, "outer IPs of a new tenant whose quota is not given")
     timezone: str | None = _setting(None, "IANA zone of all times on the wire and of day lines; default: the server's")
-    page_numbers: bool = _setting(False, "read page.startnum as a page number in every search, not as a row position")
+    page_numbers: bool = _setting(False, "read the start of a page as a page number in every search, not as a row position")
 
     scrape_interval: Annotated[float, Ge(0.2), Le(3600)] = _setting(10.0, "seconds between two scrapes of a target")
     scrape_timeout: Annotated[float, Gt(0)] = _setting(

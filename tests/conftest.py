@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.postgres import Server, postgresql
 __all__ = ["postgresql"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -36,13 +37,30 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 @pytest.fixture
 def database(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database, once of each kind."""
-    if database_kind == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "starvc.db")
-        yield from _opened(f"sqlite:///{tmp_path / 'starvc.db'}")
+    with _migrated(database_kind, request, tmp_path) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_database(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A migrated database for all tests of a module, once of each kind: they roll back what they write."""
+    with _migrated(database_kind, request, tmp_path_factory.mktemp("shared")) as database:
+        yield database
+
+
+@contextmanager
+def _migrated(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "starvc.db")
+        with closing(Database(f"sqlite:///{folder / 'starvc.db'}")) as database:
+            yield database
     else:
         template = request.getfixturevalue("migrated_postgresql")
-        with request.getfixturevalue("postgresql").database(template) as url:
-            yield from _opened(url)
+        server: Server = request.getfixturevalue("postgresql")
+        with server.database(template) as url, closing(Database(url)) as database:
+            yield database
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +75,3 @@ def migrated_postgresql(postgresql: Server) -> Iterator[str]:
     with postgresql.database() as url:
         upgrade(make_url(url))
         yield str(make_url(url).database)
-
-
-def _opened(url: str) -> Iterator[Database]:
-    database = Database(url)
-    yield database
-    database.close()

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aggregator.rules import text
 from aggregator.rules.conditions import Judged, Limits, judge_rule
 from aggregator.rules.inventory import NOBODY, at
 from aggregator.rules.language import Rule, RuleBook, StateIn, leaves
+from aggregator.rules.text import Wording
 from aggregator.rules.verdicts import CLEAR, FAILED, HOLD, NO_DATA, RAISE, VERDICTS, Bools, Codes
 from aggregator.rules.view import UNKNOWN_STATE, View
 from core.alarms.finding import Finding, NoDataPolicy
@@ -69,7 +69,8 @@ def _outcome(rule: Rule, limits: Limits, view: View, opened: Sequence[str]) -> O
     in_hand = np.zeros(len(population), dtype=np.bool_)
     in_hand[places[places != NOBODY]] = True
     chosen = np.flatnonzero(in_hand | _speaks(rule, codes)).tolist()
-    return Outcome(rule, judged, [_finding(rule, limits, judged, view, place) for place in chosen])
+    reporter = _Reporter(rule, limits, judged, view, Wording(rule))
+    return Outcome(rule, judged, [reporter.finding(place) for place in chosen])
 
 
 def _excuse(rule: Rule, codes: Codes, limits: Limits, view: View) -> Codes:
@@ -92,31 +93,50 @@ def _speaks(rule: Rule, codes: Codes) -> Bools:
     return np.asarray(speaks.any(axis=0), dtype=np.bool_)
 
 
-def _finding(rule: Rule, limits: Limits, judged: Judged, view: View, place: int) -> Finding:
-    codes = judged.codes[:, place].tolist()
-    value = float(judged.values[place])
-    raised = [row for row, code in enumerate(codes) if code == RAISE]
-    row = raised[-1] if raised else 0
-    population = view.census.populations[rule.kind]
-    return Finding(
-        population.ids[place],
-        tuple(VERDICTS[code] for code in codes),
-        value if math.isfinite(value) else None,
-        why(rule, limits, view, place, row=row, code=codes[row], value=value),
-        text.content(rule, view.census.name(rule.kind, place), value, float(limits.raise_at[row, place])),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reporter:
+    """Makes the findings of one rule."""
+
+    rule: Rule
+    limits: Limits
+    judged: Judged
+    view: View
+    wording: Wording
+
+    def finding(self, place: int) -> Finding:
+        codes, value = self.judged.codes[:, place].tolist(), float(self.judged.values[place])
+        raised = [row for row, code in enumerate(codes) if code == RAISE]
+        row = raised[-1] if raised else 0
+        census = self.view.census
+        return Finding(
+            census.populations[self.rule.kind].ids[place],
+            tuple(VERDICTS[code] for code in codes),
+            value if math.isfinite(value) else None,
+            why(Judgement(self.rule, self.limits, self.view, place), self.wording, row, codes[row], value),
+            self.wording.content(census.name(self.rule.kind, place), value, float(self.limits.raise_at[row, place])),
+        )
 
 
-def why(rule: Rule, limits: Limits, view: View, place: int, *, row: int, code: int, value: float) -> str:
-    """The reason of one verdict, for people."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """One object (`place`) under one rule, and what was known about it."""
+
+    rule: Rule
+    limits: Limits
+    view: View
+    place: int
+
+
+def why(judgement: Judgement, wording: Wording, row: int, code: int, value: float) -> str:
+    """The reason of the verdict of one rung, for people."""
+    rule, limits, view, place = judgement.rule, judgement.limits, judgement.view, judgement.place
     if code == CLEAR and not limits.enabled[place]:
         return "an override disables the rule for this object"
-    population = view.census.populations[rule.kind]
-    vm = int(population.vm[place])
+    vm = int(view.census.populations[rule.kind].vm[place])
     if vm != NOBODY and view.vm_states[vm] == VmState.STOPPED:
         return "the VM is stopped"
     raise_at, clear_at = float(limits.raise_at[row, place]), float(limits.clear_at[row, place])
-    said = text.reason(rule, rule.steps[row], VERDICTS[code], value, raise_at, clear_at)
+    said = wording.reason(rule.steps[row], VERDICTS[code], value, raise_at, clear_at)
     if code == HOLD and view.in_maintenance(rule.kind)[place]:
         return f"{said}; the host is in maintenance"
     return said

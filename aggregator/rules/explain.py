@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.rules import text
 from aggregator.rules.conditions import Limits
-from aggregator.rules.evaluate import Evaluated, why
+from aggregator.rules.evaluate import Evaluated, Judgement, why
 from aggregator.rules.inventory import Population
 from aggregator.rules.language import Rule
+from aggregator.rules.text import Wording
 from aggregator.rules.verdicts import VERDICTS, Codes
 from core.alarms.finding import Severity, Verdict
 from core.errors import NotFound
@@ -99,13 +99,14 @@ def _explain(
     """`there`: where the object stood then; `place`: where it stands now."""
     value = float(column.values[there])
     codes = [int(column.codes[there]) >> _BITS * row & 7 for row in range(len(rule.steps))]
+    wording = Wording(rule)
     row = max(range(len(codes)), key=lambda row: (codes[row], row))
     return Explanation(
         column.at,
         value if np.isfinite(value) else None,
-        text.unit_of(rule),
+        wording.unit,
         tuple((step.severity, VERDICTS[code]) for step, code in zip(rule.steps, codes, strict=True)),
-        why(rule, limits, evaluated.view, place, row=row, code=codes[row], value=value),
+        why(Judgement(rule, limits, evaluated.view, place), wording, row, codes[row], value),
     )
 
 

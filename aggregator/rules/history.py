@@ -14,9 +14,10 @@ import numpy as np
 
 from aggregator.rules.inventory import NOBODY, Population
 from aggregator.rules.language import Stat
-from aggregator.rules.snapshot import Aligner
+from aggregator.rules.regression import Line
+from aggregator.rules.snapshot import Aligner, Readable
 from core.timeseries.fields import COLUMN, Kind
-from core.timeseries.store import Floats, Level, Lines, TimeSeriesStore
+from core.timeseries.store import Floats, Level, Lines
 
 SECONDS = {Level.MINUTE: 60.0, Level.HOUR: 3600.0}
 _PIECE = 15
@@ -44,12 +45,15 @@ class History:
         self._windows: dict[float, Window] = {}
         self._population: Population | None = None
         self._aligner = Aligner()
+        self.lines: dict[object, Line] = {}
+        """Lines fitted through it, by what was fitted: good until it changes."""
 
-    def refresh(self, store: TimeSeriesStore | None, population: Population, now: float) -> None:
+    def refresh(self, store: Readable | None, population: Population, now: float) -> None:
         """Follow the population, read what is new, forget what is too old. `store` None: nothing new is wanted yet."""
         self._follow(population)
         if store is None:
             return
+        self.lines.clear()
         oldest = self.step * np.floor((now - self._span) / self.step) - self.step
         start = max(oldest, max(self._windows) - _REREAD * self.step) if self._windows else oldest
         while start <= now:
@@ -92,6 +96,7 @@ class History:
         before, self._population = self._population, population
         if before is None or before is population:
             return
+        self.lines.clear()
         source = before.locate(population.ids)
         for begin, window in self._windows.items():
             columns = np.where(source == NOBODY, np.nan, window.columns[:, source]) if len(before) else np.full(

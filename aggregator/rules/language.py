@@ -108,7 +108,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Seconds until the straight line through the last `window` seconds is at `reaches` (a field or a number); never: infinity."""
+    """Seconds until the straight line through the last `window` seconds, and the one through their newest half, are at
+    `reaches` (a field or a number); infinite for never."""
 
     measure: Measure
     reaches: str | float

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import structlog
 
 from aggregator.rules import metrics
 from aggregator.rules.conditions import Limits
@@ -20,13 +20,11 @@ from aggregator.rules.history import SECONDS, Column, History
 from aggregator.rules.inventory import NOBODY, Census, Inventory
 from aggregator.rules.language import Measured, NoData, RuleBook, RunsOn, Stat, Threshold, leaves
 from aggregator.rules.overrides import limits_of
-from aggregator.rules.snapshot import STALE_SCRAPES, Aligner, Samples, read_latest
+from aggregator.rules.snapshot import STALE_SCRAPES, Aligner, Readable, Samples, read_latest
 from aggregator.rules.verdicts import Bools
 from aggregator.rules.view import Moment, View, fields_of, level_of
 from core.timeseries.fields import Kind
-from core.timeseries.store import Floats, Frame, Level, StoreUnavailable, TimeSeriesStore
-
-_log = structlog.get_logger(__name__)
+from core.timeseries.store import Floats, Frame, Level, StoreUnavailable
 
 FORGOTTEN_AFTER: Final = 3600.0
 """A device that no table has is expected this long (seconds) after it was last seen."""
@@ -72,7 +70,7 @@ class Observer:
         return self._limits
 
     def look(
-        self, store: TimeSeriesStore, inventory: Inventory, now: float, open_objects: Iterable[tuple[Kind, str]] = ()
+        self, store: Readable, inventory: Inventory, now: float, open_objects: Iterable[tuple[Kind, str]] = ()
     ) -> View:
         """The moment `now` (epoch seconds, a slot), with one read per kind. `open_objects` have machine state."""
         interval = self.book.scrape_interval
@@ -87,7 +85,7 @@ class Observer:
         moment = Moment(now, interval, self._watched_since)
         view = View(moment, census, samples, histories)
         asked = {kind: self._ask(view, kind, now) for kind in frames}
-        return View(moment, census, samples, histories, asked)
+        return replace(view, asked_since=asked)
 
     def _count(
         self, inventory: Inventory, frames: Mapping[Kind, Frame | None], now: float, open_objects: Iterable[tuple[Kind, str]]
@@ -123,7 +121,7 @@ class Observer:
                 seen[name] = max(seen[name], time)
 
     def _refresh(
-        self, store: TimeSeriesStore, census: Census, now: float
+        self, store: Readable, census: Census, now: float
     ) -> Mapping[tuple[Kind, Level], History | None]:
         due = self._needs.partial or now - self._refreshed >= _REFRESH or now < self._refreshed
         result: dict[tuple[Kind, Level], History | None] = {}
@@ -131,9 +129,8 @@ class Observer:
             try:
                 history.refresh(store if due else None, census.populations[key[0]], now)
                 result[key] = history
-            except StoreUnavailable as failure:
+            except StoreUnavailable:
                 metrics.STORE_FAILURES.inc()
-                _log.warning("rules_lines_unavailable", kind=key[0].value, level=key[1].value, reason=str(failure))
                 result[key] = None
         if due and all(result.values()):
             self._refreshed = now

@@ -6,21 +6,29 @@ needs it is FAILED, never CLEAR.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import structlog
 
 from aggregator.rules import metrics
 from aggregator.rules.inventory import NOBODY, Population
 from core.timeseries.fields import FIELDS, Kind
-from core.timeseries.store import Floats, Frame, StoreUnavailable, TimeSeriesStore
-
-_log = structlog.get_logger(__name__)
+from core.timeseries.store import Floats, Frame, Level, Lines, StoreUnavailable
 
 STALE_SCRAPES = 3.0
 """A value older than this many scrape intervals is no value."""
+
+
+class Readable(Protocol):
+    """The part of `core.timeseries.store.TimeSeriesStore` that rules read."""
+
+    def latest(self, kind: Kind, since: float, objects: Collection[str] | None = None) -> Frame: ...
+
+    def read_lines(
+        self, level: Level, kind: Kind, start: float, end: float, objects: Collection[str] | None = None
+    ) -> Sequence[Lines]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,15 +39,14 @@ class Samples:
     values: Floats
 
 
-def read_latest(store: TimeSeriesStore, wanted: Mapping[Kind, float]) -> Mapping[Kind, Frame | None]:
+def read_latest(store: Readable, wanted: Mapping[Kind, float]) -> Mapping[Kind, Frame | None]:
     """For each wanted kind the newest samples since the given instant (epoch seconds); None where the store failed."""
     frames: dict[Kind, Frame | None] = {}
     for kind, since in wanted.items():
         try:
             frames[kind] = store.latest(kind, since)
-        except StoreUnavailable as failure:
+        except StoreUnavailable:
             metrics.STORE_FAILURES.inc()
-            _log.warning("rules_store_unavailable", kind=kind.value, reason=str(failure))
             frames[kind] = None
     return frames
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import yaml
 
@@ -43,7 +43,7 @@ class RulesInvalid(Fault):
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's idea of plain scalars: `0x10` (a series of zeros), `yes`, `12:30` and `2026-01-01` are text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class declares it
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("float", "null", "merge")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

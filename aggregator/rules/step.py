@@ -94,6 +94,7 @@ class Rules:
         self._retire = True
         self._last: tuple[datetime, float] | None = None
         self._slot: float | None = None
+        self._blind = False
         self._busy = threading.Lock()
 
     @property
@@ -147,7 +148,14 @@ class Rules:
         for stage, seconds in (("look", looked - began), ("judge", judged - looked), ("settle", settled - judged)):
             metrics.DURATION.labels(stage).observe(seconds)
         _publish(evaluated, slot)
-        return Stepped(Outcome.DEGRADED if evaluated.degraded else Outcome.COMPLETE, happened)
+        self._tell_of_store(blind := evaluated.degraded)
+        return Stepped(Outcome.DEGRADED if blind else Outcome.COMPLETE, happened)
+
+    def _tell_of_store(self, blind: bool) -> None:  # noqa: FBT001 - private
+        """Once when it begins and once when it ends, not at every step."""
+        if blind != self._blind:
+            self._blind = blind
+            _log.warning("rules_store_unavailable" if blind else "rules_store_back")
 
     def _settle(self, evaluated: Evaluated, slot: float) -> Sequence[Happened]:
         """One transaction: all alarms of the moment, and the end of those whose rule is gone."""

@@ -24,6 +24,7 @@ from core.alarms.machine import BLANK, Transition, step
 from core.compute.rows import VmState
 from core.hosts.rows import HostState
 from core.timeseries.fields import COLUMN, FIELDS, Kind
+from core.timeseries.store import Floats
 
 START: Final = 1_767_225_600.0
 """2026-01-01T00:00:00Z: on every grid."""
@@ -161,7 +162,7 @@ def _track(kind: Kind, script: Mapping[str, Sequence[Point]], scrape: float) -> 
     size = max(len(run) for run in script.values())
     values = np.full((size, len(FIELDS[kind])), np.nan)
     there = np.zeros(size, dtype=np.bool_)
-    times = START + scrape * np.arange(size)
+    times: Floats = START + scrape * np.arange(size, dtype=np.float64)
     visible = times.copy()
     for field, run in script.items():
         for place, point in enumerate(run):

@@ -25,7 +25,41 @@ _UNITS: Final[Mapping[Unit, str]] = {
 }
 
 
-def unit_of(rule: Rule) -> str:
+class Wording:
+    """The words for one rule, made once for many objects."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.unit = _unit_of(rule)
+        self._rule = rule
+        self._condition = describe(rule.condition)
+        self._spell = length if isinstance(rule.main, Forecast) else number
+
+    def value(self, value: float) -> str:
+        """Without its unit; a forecast as a length of time; empty when there is none."""
+        return "" if math.isnan(value) else self._spell(value)
+
+    def content(self, name: str, value: float, limit: float) -> dict[str, str]:
+        """The alarm's text by language. Braces in an object's name are not read again."""
+        filled = {"object": name, "value": self.value(value), "limit": self.value(limit), "unit": self.unit}
+        return {language: template.format_map(filled) for language, template in self._rule.message.items()}
+
+    def reason(self, step: Step, verdict: Verdict, value: float, raise_at: float, clear_at: float) -> str:
+        """Why this verdict: what was measured, and what it was compared with."""
+        if verdict is Verdict.FAILED:
+            return "the time-series store did not answer"
+        if verdict is Verdict.NO_DATA:
+            return f"no data for {self._condition}"
+        if step.band is None or math.isnan(value):
+            return f"{self._condition}: {'yes' if verdict is Verdict.RAISE else 'no'}"
+        shown, op = f"{self._condition} is {self.value(value)}{self.unit}", step.band.op
+        if verdict is Verdict.RAISE:
+            return f"{shown}: {op} {self.value(raise_at)}{self.unit}"
+        if verdict is Verdict.CLEAR:
+            return f"{shown}: not {op} {self.value(clear_at)}{self.unit}"
+        return f"{shown}: between clear {self.value(clear_at)}{self.unit} and raise {self.value(raise_at)}{self.unit}"
+
+
+def _unit_of(rule: Rule) -> str:
     main = rule.main
     if main is None or isinstance(main, Forecast):
         return ""
@@ -41,15 +75,6 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}".removesuffix(".0")
 
 
-def spell_value(rule: Rule, value: float) -> str:
-    """Without its unit; a forecast as a length of time; empty when there is none."""
-    if math.isnan(value):
-        return ""
-    if isinstance(rule.main, Forecast):
-        return length(value)
-    return number(value)
-
-
 def length(seconds: float) -> str:
     """To the larger two units: `2h 5m`."""
     if math.isinf(seconds):
@@ -60,36 +85,6 @@ def length(seconds: float) -> str:
             rest = whole % unit // smaller
             return f"{whole // unit}{name} {rest}{small_name}" if rest else f"{whole // unit}{name}"
     return f"{whole}s"
-
-
-def content(rule: Rule, name: str, value: float, limit: float) -> dict[str, str]:
-    """The alarm's text by language. Braces in an object's name are not read again."""
-    filled = {
-        "object": name,
-        "value": spell_value(rule, value),
-        "limit": spell_value(rule, limit),
-        "unit": unit_of(rule),
-    }
-    return {language: template.format_map(filled) for language, template in rule.message.items()}
-
-
-def reason(rule: Rule, step: Step, verdict: Verdict, value: float, raise_at: float, clear_at: float) -> str:
-    """Why this verdict: what was measured, and what it was compared with."""
-    match verdict:
-        case Verdict.FAILED:
-            return "the time-series store did not answer"
-        case Verdict.NO_DATA:
-            return f"no data for {describe(rule.condition)}"
-    if step.band is None or math.isnan(value):
-        return f"{describe(rule.condition)}: {'yes' if verdict is Verdict.RAISE else 'no'}"
-    unit = unit_of(rule)
-    shown, op = f"{describe(rule.condition)} is {spell_value(rule, value)}{unit}", step.band.op
-    match verdict:
-        case Verdict.RAISE:
-            return f"{shown}: {op} {spell_value(rule, raise_at)}{unit}"
-        case Verdict.CLEAR:
-            return f"{shown}: not {op} {spell_value(rule, clear_at)}{unit}"
-    return f"{shown}: between clear {spell_value(rule, clear_at)}{unit} and raise {spell_value(rule, raise_at)}{unit}"
 
 
 def describe(condition: Condition) -> str:

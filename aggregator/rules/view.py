@@ -11,7 +11,7 @@ import numpy as np
 from aggregator.rules.history import SECONDS, History
 from aggregator.rules.inventory import NOBODY, Census, Positions, at
 from aggregator.rules.language import Change, Forecast, Measure, RunsOn, Stat, Threshold
-from aggregator.rules.regression import time_until
+from aggregator.rules.regression import Line, fit
 from aggregator.rules.snapshot import STALE_SCRAPES, Samples
 from aggregator.rules.verdicts import Bools
 from core.compute.rows import VmState
@@ -22,7 +22,6 @@ from core.timeseries.store import Floats, Level
 HOURLY_FROM = 6 * 3600.0
 """Windows longer than this are read from hour lines: 360 minutes already tell a slope."""
 UNKNOWN_STATE = -128
-_SAMPLED = (int(VmState.RUNNING), int(VmState.FAULT_DETECTING))
 
 
 def level_of(condition: Threshold | Change | Forecast) -> Level | None:
@@ -51,6 +50,8 @@ class View:
     histories: Mapping[tuple[Kind, Level], History | None] = field(default_factory=dict)
     asked_since: Mapping[Kind, Floats] = field(default_factory=dict)
     _memory: dict[object, Floats | None] = field(default_factory=dict)
+    _expected: dict[Kind, Bools] = field(default_factory=dict)
+    _serviced: dict[Kind, Bools] = field(default_factory=dict)
 
     def values(self, condition: Threshold | Change | Forecast) -> Floats | None:
         """(n,) values of the condition's measure, NaN for no data; None when the store failed."""
@@ -91,14 +92,19 @@ class View:
 
     def expected(self, kind: Kind) -> Bools:
         """(n,) the objects that ought to have samples: of running VMs, of hosts that are not stopped; never in maintenance."""
-        population = self.census.populations[kind]
-        running = np.isin(at(self.vm_states, population.vm, UNKNOWN_STATE), _SAMPLED)
-        up = at(self.host_states, population.host, int(HostState.STOPPED)) != int(HostState.STOPPED)
-        return np.where(population.vm != NOBODY, running, up) & ~self.in_maintenance(kind)
+        if kind not in self._expected:
+            population = self.census.populations[kind]
+            vm_state = at(self.vm_states, population.vm, UNKNOWN_STATE)
+            running = (vm_state == int(VmState.RUNNING)) | (vm_state == int(VmState.FAULT_DETECTING))
+            up = at(self.host_states, population.host, int(HostState.STOPPED)) != int(HostState.STOPPED)
+            self._expected[kind] = np.where(population.vm != NOBODY, running, up) & ~self.in_maintenance(kind)
+        return self._expected[kind]
 
     def in_maintenance(self, kind: Kind) -> Bools:
         """(n,) the objects of a host in maintenance, and of the VMs on it."""
-        return np.not_equal(at(self.maintained, self.census.populations[kind].host, 0), 0)
+        if kind not in self._serviced:
+            self._serviced[kind] = np.not_equal(at(self.maintained, self.census.populations[kind].host, 0), 0)
+        return self._serviced[kind]
 
     def fresh(self, kind: Kind) -> Floats | None:
         """(n, fields) newest values, NaN when too old."""
@@ -143,16 +149,25 @@ class View:
         return 100.0 * (newest - earlier) / np.where(earlier == 0, np.nan, np.abs(earlier))
 
     def _forecast(self, condition: Forecast) -> Floats | None:
-        measure, level = condition.measure, level_of(condition) or Level.MINUTE
-        history, fresh = self.histories[measure.kind, level], self.fresh(measure.kind)
+        """The later answer of two lines, through the whole window and through its newest half: growth that has ended is none."""
+        measure, now = condition.measure, self.moment.now
+        history, fresh = self.histories[measure.kind, level_of(condition) or Level.MINUTE], self.fresh(measure.kind)
         if history is None or fresh is None:
             return None
-        columns, times = {}, np.empty(0)
-        for name in fields_of(measure):
-            times, columns[name] = history.table((Stat.MEAN, name), self.moment.now - condition.window, self.moment.now)
-        full = fresh[:, COLUMN[measure.kind][condition.reaches]] if isinstance(condition.reaches, str) else condition.reaches
-        expected = condition.window / SECONDS[level]
-        return time_until(full, times - self.moment.now, _reckon(measure, columns), least=max(3.0, expected / 2))
+        reaches = condition.reaches
+        full = fresh[:, COLUMN[measure.kind][reaches]] if isinstance(reaches, str) else reaches
+        whole, newest = (self._line(history, measure, window) for window in (condition.window, condition.window / 2))
+        return np.maximum(whole.until(full, now), newest.until(full, now))
+
+    def _line(self, history: History, measure: Measure, window: float) -> Line:
+        """Fitted once for all evaluations that see the same lines."""
+        key = (measure.fields, measure.percent_of, window)
+        if key not in history.lines:
+            columns, times = {}, np.empty(0)
+            for name in fields_of(measure):
+                times, columns[name] = history.table((Stat.MEAN, name), self.moment.now - window, self.moment.now)
+            history.lines[key] = fit(times, _reckon(measure, columns), least=max(3.0, window / history.step / 2))
+        return history.lines[key]
 
 
 def fields_of(measure: Measure) -> tuple[str, ...]:

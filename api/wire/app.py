@@ -38,7 +38,8 @@ def mount(app: FastAPI, services: Services, sections: Sequence[Section] = SECTIO
     app.add_route(WADL, _wadl(sections), methods=["GET"], include_in_schema=False)
     app.add_route(OPENAPI, _openapi(sections), methods=["GET"], include_in_schema=False)
     app.add_route(f"{BASE}/{{path:path}}", answer, methods=_METHODS, include_in_schema=False)
-    app.add_route(f"{ROOT}/{{path:path}}", unknown, methods=_METHODS, include_in_schema=False)
+    for rest in (ROOT, f"{ROOT}/{{path:path}}"):
+        app.add_route(rest, unknown, methods=_METHODS, include_in_schema=False)
 
 
 def create_wire(services: Services, sections: Sequence[Section] = SECTIONS) -> FastAPI:

@@ -8,7 +8,6 @@ anything that would make two readings possible.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -51,7 +50,7 @@ def _bytes(text: str) -> bytes:
     packed = packed.translate(_ALPHABET)
     try:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).removeprefix(_BYTE_ORDER_MARK)
-    except binascii.Error:
+    except ValueError:
         raise Invalid(PARAMETER, "is not Base64", _ALLOWED) from None
 
 

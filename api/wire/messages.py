@@ -113,7 +113,7 @@ def _problem(problem: Problem, language: Language) -> str:
 def _fault(fault: Fault, words: Words) -> tuple[Text, str]:
     match fault:
         case Invalid(field, problem, allowed):
-            name, what, choice = _wire_name(field, words), both(problem), both(allowed)
+            name, what, choice = words.find(field) or field, both(problem), both(allowed)
             zh = f"参数 {name} {what.zh}；允许：{choice.zh}"
             return Text(zh, f"parameter {name} {what.en}; allowed: {choice.en}"), "invalid"
         case Unauthorised(reason):
@@ -138,11 +138,6 @@ def _fault(fault: Fault, words: Words) -> tuple[Text, str]:
 def both(text: str) -> Text:
     """The domain's English with its Chinese; English in both where there is none."""
     return Text(chinese.translate(text), text)
-
-
-def _wire_name(field: str, words: Words) -> str:
-    names = dict(reversed(list(words.all_names())))
-    return names.get(field, field)
 
 
 def short(text: str) -> str:

@@ -4,7 +4,7 @@ lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -45,8 +45,9 @@ class Words:
         """The dictionary of a nested dataclass."""
         return self.nested.get(shape, self)
 
-    def all_names(self) -> Iterator[tuple[str, str]]:
-        """Every (domain name, wire name) that this dictionary and those inside it hold."""
-        yield from self.fields.items()
-        for inner in self.nested.values():
-            yield from inner.all_names()
+    def find(self, field_name: str) -> str | None:
+        """The wire name in this dictionary, in those inside it or among the paging parameters."""
+        if name := self.fields.get(field_name):
+            return name
+        inner = (words.find(field_name) for words in self.nested.values())
+        return next((name for name in inner if name), PAGING.get(field_name))

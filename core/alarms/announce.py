@@ -68,7 +68,7 @@ def circumstances(session: Session, now: datetime) -> Circumstances:
     unusual = select(Host.id, Host.state, Host.maintenance).where(
         or_(Host.state != HostState.RUNNING, Host.maintenance)
     )
-    hosts = {id_: HostCondition(state, maintenance) for id_, state, maintenance in session.execute(unusual).tuples()}
+    hosts = {id_: HostCondition(state, maintenance) for id_, state, maintenance in session.execute(unusual)}
     return Circumstances(hosts, windows_in_force(session, now))
 
 

@@ -32,7 +32,8 @@ def open_keys(session: Session) -> set[tuple[str, str]]:
     """(rule id, object id) of all that has a state: pending, raised, clearing, latched or flapping. Each is due a
     finding.
     """
-    return set(session.execute(select(AlarmState.rule_id, AlarmState.object_id)).tuples())
+    keys = select(AlarmState.rule_id, AlarmState.object_id)
+    return {(rule_id, object_id) for rule_id, object_id in session.execute(keys)}
 
 
 def settle(

@@ -44,7 +44,7 @@ def containing(column: InstrumentedAttribute[str], wanted: str | None) -> tuple[
 def page(
     at: Context, columns: Select[*Ts], paged: Paged, *, order: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
 ) -> Page[Row[*Ts]]:
-    """The wanted part of `columns` and the number of all rows. A start beyond the end: an empty page, with the total."""
+    """The wanted part of `columns` and the number of all rows. A start beyond the end: an empty page and the total."""
     wanted = window(paged, page_numbers=at.settings.page_numbers)
     ordered = columns.order_by(*order)
     if wanted.limit is None:

@@ -16,7 +16,6 @@ from core.context import Context, Page
 from core.db.search import exactly, page
 from core.hosts.rows import HostEvent, HostReason, HostState
 from core.hosts.state import Transition
-from core.ids import new_id
 from core.paging import Paged
 
 
@@ -37,7 +36,7 @@ class FindHostEvents(Paged):
 class HostEventDetails:
     """`host_id` None: about all hosts. The states are None where nothing changed its state."""
 
-    id: str
+    id: int
     host_id: str | None
     at: datetime
     from_state: HostState | None
@@ -72,7 +71,7 @@ def _record(
 ) -> None:
     session.add(
         HostEvent(
-            id=new_id("hostevent"), host_id=note.host_id, at=at, from_state=states[0], to_state=states[1],
+            host_id=note.host_id, at=at, from_state=states[0], to_state=states[1],
             reason=note.reason, urgent=note.urgent, detector=detector, evidence=dict(note.evidence),
         )
     )  # fmt: skip
@@ -88,7 +87,7 @@ def search(at: Context, find: FindHostEvents) -> Page[HostEventDetails]:
         *(() if find.since is None else (HostEvent.at >= find.since,)),
         *(() if find.until is None else (HostEvent.at < find.until,)),
     )
-    found = page(at, columns, find, order=(HostEvent.at.desc(), HostEvent.id.desc()))
+    found = page(at, columns, find, order=(HostEvent.id.desc(),))
     return Page(tuple(_details(event) for (event,) in found.rows), found.total)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -70,11 +70,17 @@ def fold(beat: Beat, at: float, *, up: bool) -> Beat:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What is remembered about all hosts together: since when we see nobody, and the brake."""
+    """What is remembered about all hosts together: since when we see nobody, since when somebody again, and the
+    brake."""
 
     blind_since: datetime | None = None
+    sight_since: datetime | None = None
     braked: bool = False
     calm_since: datetime | None = None
+
+    def blind_for(self, now: datetime) -> float | None:
+        """Seconds of blindness; None while we see. The time in which sight returns is not counted."""
+        return None if self.blind_since is None else ((self.sight_since or now) - self.blind_since).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class Survey:
     """`watched`: hosts that ought to answer; `suspects`: those of them that do not; `seen`: hosts that answer, all
     counted."""
 
+    hosts: int
     watched: int
     suspects: int
     seen: int
@@ -89,39 +96,55 @@ class Survey:
 
 def survey(hosts: Iterable[tuple[Watched, Evidence]], now: datetime, policy: Policy) -> Survey:
     """This machine itself is left out: that we see ourselves says nothing about our link."""
-    watched = suspects = seen = 0
+    total = watched = suspects = seen = 0
     for host, evidence in hosts:
         if host.origin is Origin.LOCAL:
             continue
+        total += 1
         seen += heard(evidence, now, policy)
         if not evidence.maintenance and _ought_to_answer(host.status, evidence, policy):
             watched += 1
             suspects += lost(evidence, now, policy)
-    return Survey(watched, suspects, seen)
+    return Survey(total, watched, suspects, seen)
 
 
 def judge_fleet(fleet: Fleet, counted: Survey, now: datetime, policy: Policy) -> tuple[Fleet, list[Note]]:
-    """The next memory, and what is worth remembering. One host alone cannot tell its own death from our blindness,
-    so it takes two to be blind. The brake lets go when there was calm for as long as a fault is looked for."""
-    blind = counted.watched > 1 and counted.seen == 0
-    blind_since = (fleet.blind_since or now) if blind else None
+    """The next memory, and what is worth remembering."""
+    sighted = _sight(fleet, counted, now, policy)
     limit = max(_SMALLEST_BRAKE, min(policy.brake_count, math.floor(policy.brake_ratio * counted.watched)))
-    over = counted.suspects > limit
-    calm_since = None if over or not fleet.braked else fleet.calm_since or now
-    calm = calm_since is not None and (now - calm_since).total_seconds() >= policy.detect_for
-    braked = over or (fleet.braked and not calm)
-    known = {
-        "suspects": str(counted.suspects),
-        "watched": str(counted.watched),
-        "limit": str(limit),
-        "seen": str(counted.seen),
-    }
+    after = _brake(sighted, sighted.blind_since is None and counted.suspects > limit, now, policy)
+    known = {key: str(value) for key, value in asdict(counted).items()} | {"limit": str(limit)}
     notes = []
-    if blind != (fleet.blind_since is not None):
+    if (blind := after.blind_since is not None) != (fleet.blind_since is not None):
         notes.append(Note(HostReason.OWN_LINK_LOST if blind else HostReason.OWN_LINK_BACK, blind, known))
-    if braked != fleet.braked:
-        notes.append(Note(HostReason.BRAKE_ENGAGED if braked else HostReason.BRAKE_RELEASED, braked, known))
-    return Fleet(blind_since, braked, calm_since if braked else None), notes
+    if after.braked != fleet.braked:
+        notes.append(Note(HostReason.BRAKE_ENGAGED if after.braked else HostReason.BRAKE_RELEASED, after.braked, known))
+    return after, notes
+
+
+def _sight(fleet: Fleet, counted: Survey, now: datetime, policy: Policy) -> Fleet:
+    """One host alone cannot tell its own death from our blindness, so it takes two to be blind. Who sees the first
+    again sees the others later: blindness ends when every host has had the time to be heard."""
+    if counted.seen == 0 and counted.hosts and (counted.watched > 1 or fleet.blind_since is not None):
+        return replace(fleet, blind_since=fleet.blind_since or now, sight_since=None)
+    if fleet.blind_since is None:
+        return fleet
+    since = fleet.sight_since or now
+    if (now - since).total_seconds() >= policy.interval + policy.grace:
+        return replace(fleet, blind_since=None, sight_since=None)
+    return replace(fleet, sight_since=since)
+
+
+def _brake(fleet: Fleet, over: bool, now: datetime, policy: Policy) -> Fleet:  # noqa: FBT001 - the finding, not a mode
+    """Engaged at once; it lets go when there was calm for as long as a fault is looked for."""
+    if over:
+        return replace(fleet, braked=True, calm_since=None)
+    if not fleet.braked:
+        return fleet
+    since = fleet.calm_since or now
+    if (now - since).total_seconds() >= policy.detect_for:
+        return replace(fleet, braked=False, calm_since=None)
+    return replace(fleet, calm_since=since)
 
 
 def _ought_to_answer(status: HostStatus, evidence: Evidence, policy: Policy) -> bool:

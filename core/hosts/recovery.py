@@ -115,7 +115,7 @@ def _unmovable(guest: Guest) -> str | None:
 
 def _nothing_fits(guest: Guest, room: Sequence[Shelter]) -> str:
     if not room:
-        return "no other host is running and outside maintenance"
+        return "no other host of its kind is running, connected and outside maintenance"
     vcpus, memory = max(place.vcpus for place in room), max(place.memory_mb for place in room)
     return (
         f"no host has {guest.vcpus} vCPUs and {guest.memory_mb} MB left; "

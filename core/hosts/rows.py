@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import JSON, Index, String
+from sqlalchemy import JSON, BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.types import Code, Row, Word
@@ -95,7 +95,7 @@ class HostEvent(Row):
     __tablename__ = "host_event"
     __table_args__ = (Index("ix_host_event_host_id_at", "host_id", "at"),)
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     host_id: Mapped[str | None] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(index=True)
     from_state: Mapped[HostState | None] = mapped_column(Code(HostState))

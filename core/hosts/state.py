@@ -67,11 +67,12 @@ class Policy:
     @classmethod
     def for_interval(cls, interval: float, timeout: float) -> Policy:
         """What follows from the scrape interval and the scrape time-out. Fencing takes its time however often we
-        scrape."""
+        scrape; no death is acted upon before the hosts that died with it have been missed too."""
+        grace = min(timeout, interval) + 0.5
         return cls(
             interval=interval,
-            grace=min(timeout, interval) + 0.5,
-            confirm_for=interval,
+            grace=grace,
+            confirm_for=interval + grace,
             presume_for=3 * interval,
             detect_for=6 * interval,
             ha_for=max(60.0, 6 * interval),

@@ -1,8 +1,8 @@
 """What is to be scraped: the exporters of every host, read from the inventory.
 
-A host in maintenance is scraped like any other: maintenance silences alarms, it does not blind anybody. `as_file_sd` and
-`from_file_sd` are the same list as a document of Prometheus's file and HTTP service discovery, so that a collector in another
-process, or a Prometheus, finds the same targets.
+A host in maintenance is scraped like any other: maintenance silences alarms, it does not blind anybody. `as_file_sd`
+and `from_file_sd` are the same list as a document of Prometheus's file and HTTP service discovery, so that a
+collector in another process, or a Prometheus, finds the same targets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Exporter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One page. `vms` maps the domain's UUID to the id of the VM, for the VMs that the inventory places on this host."""
+    """One page. `vms` maps the domain's UUID to the id of the VM, for the VMs that the inventory places on this
+    host."""
 
     id: str
     host_id: str
@@ -45,7 +46,9 @@ class Target:
 def list_targets(session: Session) -> tuple[Target, ...]:
     """All targets of the inventory, sorted by id. The session is the platform's: targets cross tenants."""
     vms: dict[str, dict[str, str]] = {}
-    for host_id, domain, vm_id in session.execute(select(Vm.host_id, Vm.domain_uuid, Vm.id)):
+    placed = select(Vm.host_id, Vm.domain_uuid, Vm.id).where(Vm.host_id.is_not(None))
+    for host_id, domain, vm_id in session.execute(placed):
+        assert host_id is not None
         vms.setdefault(host_id, {})[domain] = vm_id
     hosts = session.execute(select(Host.id, Host.exporter_url, Host.vm_exporter_url).order_by(Host.id)).all()
     found = [target for row in hosts for target in _of_host(*row, vms.get(row[0], {}))]
@@ -62,8 +65,8 @@ def _of_host(host_id: str, node: str, libvirt: str | None, vms: Mapping[str, str
 def as_file_sd(targets: Iterable[Target]) -> list[dict[str, object]]:
     """The document of Prometheus's `file_sd` and `http_sd`: one group per target.
 
-    `host_id` and `exporter` become labels of what Prometheus scrapes; what only our collector needs stands in `__meta_` labels,
-    which Prometheus drops.
+    `host_id` and `exporter` become labels of what Prometheus scrapes; what only our collector needs stands in
+    `__meta_` labels, which Prometheus drops.
     """
     return [_as_group(target) for target in targets]
 
@@ -83,7 +86,8 @@ def _as_group(target: Target) -> dict[str, object]:
 
 
 def from_file_sd(document: object) -> tuple[Target, ...]:
-    """The targets of such a document, sorted by id; raises `Invalid`. Groups written by hand need `host_id` and `exporter`."""
+    """The targets of such a document, sorted by id; raises `Invalid`. Groups written by hand need `host_id` and
+    `exporter`."""
     if not isinstance(document, list):
         raise Invalid("targets", f"{type(document).__name__} found", "a list of groups {targets, labels}")
     found = [target for position, group in enumerate(document) for target in _of_group(position, group)]
@@ -107,9 +111,8 @@ def _of_group(position: int, group: object) -> Iterable[Target]:
     if not host_id:
         raise Invalid(f"{where}.labels.host_id", "is missing", "the id of the host")
     for address in addresses:
-        yield Target(
-            labels.get(_ID, f"{host_id}/{exporter}"), host_id, Exporter(exporter), _url(address, labels), _vms(where, labels)
-        )
+        name = labels.get(_ID, f"{host_id}/{exporter}")
+        yield Target(name, host_id, Exporter(exporter), _url(address, labels), _vms(where, labels))
 
 
 def _url(address: object, labels: Mapping[str, str]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import structlog
 from sqlalchemy import Update, select, update
@@ -23,9 +22,7 @@ from core.hosts.events import Note, record_note, record_transition
 from core.hosts.recovery import move, plan_for
 from core.hosts.rows import Host, HostEvent, HostReason, Origin
 from core.hosts.state import HostStatus, Transition
-
-NODE: Final = "node"
-LIBVIRT: Final = "libvirt"
+from core.hosts.targets import Exporter
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +35,7 @@ class Watched:
     origin: Origin
     maintenance: bool
     connected: bool
-    urls: Mapping[str, str]
+    urls: Mapping[Exporter, str]
     status: HostStatus
 
     @property
@@ -65,7 +62,7 @@ def load(session: Session) -> list[Watched]:
     ).order_by(Host.id)  # fmt: skip
     found = []
     for id_, origin, maintenance, connected, node, libvirt, *status in session.execute(columns):
-        urls = {NODE: node} | ({LIBVIRT: libvirt} if libvirt else {})
+        urls = {exporter: url for exporter, url in ((Exporter.NODE, node), (Exporter.LIBVIRT, libvirt)) if url}
         found.append(Watched(id_, origin, maintenance, connected, urls, HostStatus(*status)))
     return found
 
@@ -100,11 +97,12 @@ def renew(session: Session, hosts: Iterable[Watched]) -> None:
 
 def recover_again(session: Session, hosts: Iterable[Watched], at: datetime, detector: str) -> dict[str, str]:
     """Once more for the VMs that are still on fenced hosts: the process that fenced them may have died before it came
-    to them. Only for hosts that are off now. The VMs that have a new home, by id."""
+    to them, or there was no room. Only for hosts that are off now. The VMs that have a new home, by id."""
     homes: dict[str, str] = {}
     for host in hosts:
-        newest = select(HostEvent.reason).where(HostEvent.host_id == host.id, HostEvent.to_state.is_not(None))
-        if session.scalar(newest.order_by(HostEvent.at.desc(), HostEvent.id.desc()).limit(1)) is HostReason.FENCED:
+        why = select(HostEvent.reason).where(HostEvent.host_id == host.id, HostEvent.to_state.is_not(None))
+        newest = why.order_by(HostEvent.id.desc()).limit(1)
+        if session.scalar(newest) is HostReason.FENCED:
             homes |= _recover(session, host, at, detector)[0]
     return homes
 

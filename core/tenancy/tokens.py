@@ -151,13 +151,27 @@ def ensure_platform_token(session: PlatformSession, settings: Settings, now: dat
     if settings.platform_token is not None:
         _use_configured(session, settings, settings.platform_token, now)
         return None
-    valid = exists().where(Token.role == Role.PLATFORM, Token.revoked_at.is_(None))
+    return _ensure(session, settings, (Role.PLATFORM, None), PLATFORM_TOKEN_FILE, now)
+
+
+def ensure_tenant_token(session: PlatformSession, settings: Settings, tenant_id: str, file: str, now: datetime) -> str:
+    """The token of a tenant that the product made itself, kept in `file` of the data folder; a new one if none is valid."""
+    made = _ensure(session, settings, (Role.TENANT, tenant_id), file, now)
+    return made or (settings.data_dir / file).read_text(encoding="ascii").strip()
+
+
+def _ensure(
+    session: PlatformSession, settings: Settings, holder: tuple[Role, str | None], file: str, now: datetime
+) -> str | None:
+    """The text of the token that was made, and written to `file`; None: there is a valid one."""
+    role, tenant_id = holder
+    valid = exists().where(Token.role == role, Token.tenant_id.is_not_distinct_from(tenant_id), Token.revoked_at.is_(None))
     if session.scalar(select(valid)):
         return None
-    text = new_token(Role.PLATFORM)
-    session.add(_row(key_ring(settings), text, Role.PLATFORM, None, now))
+    text = new_token(role)
+    session.add(_row(key_ring(settings), text, role, tenant_id, now))
     session.flush()
-    replace_private(settings.data_dir / PLATFORM_TOKEN_FILE, text + "\n")
+    replace_private(settings.data_dir / file, text + "\n")
     return text
 
 

@@ -77,7 +77,7 @@ class Policy:
 
     def windows(self, level: Level, start: float, end: float) -> Iterator[float]:
         """The starts of all windows that hold an instant of start <= t < end, oldest first."""
-        window = self.start(level, start)
+        window = self.start(level, start) if start < end else end
         while window < end:
             yield window
             window = self.next(level, window)
@@ -107,7 +107,7 @@ def declared(settings: Settings, zone: ZoneInfo) -> Policy:
     interval = settings.scrape_interval
     resolutions = (
         Resolution(Level.RAW, interval, settings.raw_retention * HOUR, points=60, refresh=0.0),
-        Resolution(Level.MINUTE, MINUTE, settings.minute_retention * day, points=60, refresh=max(interval, 15.0)),
+        Resolution(Level.MINUTE, MINUTE, settings.minute_retention * day, points=60, refresh=max(3 * interval, 10.0)),
         Resolution(Level.HOUR, HOUR, settings.hour_retention * day, points=24, refresh=MINUTE),
         Resolution(Level.DAY, None, settings.day_retention * day, points=30, refresh=10 * MINUTE),
     )

@@ -253,7 +253,7 @@ def test_an_unfinished_window_is_rewritten_at_its_refresh_and_not_before(setting
     setting.store.write([_frame([("a", T0 + 1, 1.0)])])
     setting.clock.advance(1)
     assert setting.keeper.step().windows == 0
-    setting.clock.advance(15)
+    setting.clock.advance(30)
     assert setting.keeper.step().windows == 1
     assert setting.lines(Level.MINUTE)[0].count[0, 0] == 2
 

@@ -168,7 +168,7 @@ class Cloud:
     def log(self) -> list[str]:
         """The history: seconds, host, states and reason; for VMs the VM and its new home."""
         with self.database.platform() as session:
-            events = session.scalars(select(HostEvent).order_by(HostEvent.at, HostEvent.id)).all()
+            events = session.scalars(select(HostEvent).order_by(HostEvent.id)).all()
         return [self._line(event) for event in events]
 
     def _line(self, event: HostEvent) -> str:

@@ -237,5 +237,6 @@ def _uname(host: SimHost) -> str:
 def _os() -> str:
     return labels(
         build_id="", id="debian", id_like="", image_id="", image_version="", name="Debian GNU/Linux",
-        pretty_name=OS_PRODUCT, variant="", variant_id="", version="12 (bookworm)", version_codename="bookworm", version_id="12",
+        pretty_name=OS_PRODUCT, variant="", variant_id="", version="12 (bookworm)",
+        version_codename="bookworm", version_id="12",
     )  # fmt: skip

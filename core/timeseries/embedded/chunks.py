@@ -48,7 +48,7 @@ def unpack_samples(body: bytes, rows: int, fields: int) -> Samples:
 
 
 def pack_means(offsets: Ints, mean: Floats) -> bytes:
-    """`offsets`: which of the block's objects stand in it, 0-255."""
+    """`offsets`: which of the block's objects stand in it, 0-255 at most."""
     return _packed(offsets.astype("u1"), mean.T.astype("<f8", order="C"))
 
 

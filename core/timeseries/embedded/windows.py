@@ -1,9 +1,9 @@
-"""The line levels: for each window of a kind one row per block of 256 object slots.
+"""The line levels: for each window of a kind one row per block of 64 object slots.
 
-Means stand apart from minimum, maximum and count, in a table of their own: the two compress differently, and the
-history of one object touches one block per window instead of all objects. A window is replaced as a whole in one
-transaction. Rows are keyed `window number << 16 | block`, so a window's rows lie side by side and retention is a range
-delete.
+Means stand apart from minimum, maximum and count, in a table of their own: the two compress differently. Small blocks
+make the history of one object cheap: blocks of 256 write a window in two thirds of the time and read one object's hour
+in 2.5 times. A window is replaced as a whole in one transaction. Rows are keyed `window number << 16 | block`, so a
+window's rows lie side by side and retention is a range delete.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CREATE TABLE means (key INTEGER PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT N
 CREATE TABLE spreads (key INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE marks (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 """
-_BLOCK = 256
+_BLOCK = 64
 _SHIFT = 16
 _PRUNED_AT_ONCE = 16
 _UPSERT = """

@@ -31,17 +31,17 @@ def disk(key: str, tenant: str, vm_id: str | None) -> Disk:
     return Disk(id=f"disk-{key}", tenant_id=tenant, vm_id=vm_id, device=key, created_at=NOW, size_gb=1)
 
 
-@pytest.fixture
-def two(database: Database) -> Database:
+@pytest.fixture(scope="module")
+def two(shared_database: Database) -> Database:
     """Tenants `mine` and `other` with one VM and one disk each."""
-    with database.platform(write=True) as session:
+    with shared_database.platform(write=True) as session:
         for tenant in ("mine", "other"):
             session.add(Tenant(id=tenant, name=tenant, created_at=NOW))
             session.flush()
             session.add_all([Quota(tenant_id=tenant), vm(tenant, tenant)])
             session.flush()
             session.add(disk(tenant, tenant, f"vm-{tenant}"))
-    return database
+    return shared_database
 
 
 A = aliased(Vm)
@@ -116,6 +116,7 @@ def test_a_statement_is_confined_to_the_tenant(two: Database, form: str) -> None
     deed, expected = CONFINED[form]
     with two.tenant("mine", write=True) as session:
         assert deed(session) == expected
+        session.rollback()
 
 
 BARE = Vm.__table__
@@ -193,8 +194,9 @@ def test_an_object_of_another_tenant_that_is_carried_in_is_refused(two: Database
 def test_a_new_row_gets_its_tenant(two: Database) -> None:
     with two.tenant("mine", write=True) as session:
         session.add(vm("new", None))
-    with two.tenant("mine") as session:
-        assert session.get_one(Vm, "vm-new").tenant_id == "mine"
+        session.flush()
+        assert session.scalar(select(Vm.tenant_id).where(Vm.id == "vm-new")) == "mine"
+        session.rollback()
 
 
 def test_two_tenants_through_the_same_statement_see_their_own(two: Database) -> None:

@@ -81,19 +81,19 @@ CELLS: dict[str, tuple[HostStatus, Evidence, HostState, HostReason | None]] = {
     "detecting, due, link cut, power on": (
         status(FAULT, 60, 0), evidence(probe=Probe.ACCEPTS, power=Power.ON), OFFLINE, HostReason.NO_FAULT_FOUND,
     ),
-    "detecting, off, not yet confirmed": (status(FAULT, 9), SILENT_OFF, FAULT, None),
-    "detecting, off": (status(FAULT, 10), SILENT_OFF, HA, HostReason.POWERED_OFF),
-    "detecting, off, but its port accepts": (status(FAULT, 10), evidence(power=Power.OFF, probe=Probe.ACCEPTS), FAULT, None),
+    "detecting, off, not yet confirmed": (status(FAULT, 15), SILENT_OFF, FAULT, None),
+    "detecting, off": (status(FAULT, 16), SILENT_OFF, HA, HostReason.POWERED_OFF),
+    "detecting, off, but its port accepts": (status(FAULT, 16), evidence(power=Power.OFF, probe=Probe.ACCEPTS), FAULT, None),
     "detecting, silent, controller does not know": (status(FAULT, 29), SILENT_UNKNOWN, FAULT, None),
     "detecting, silent for long": (status(FAULT, 30), SILENT_UNKNOWN, HA, HostReason.PRESUMED_DEAD),
     "detecting, silent for long, no controller": (status(FAULT, 30), evidence(probe=Probe.SILENT), FAULT, None),
     "detecting, refused, controller does not know": (status(FAULT, 30), evidence(power=Power.UNKNOWN), FAULT, None),
-    "detecting, off, braked": (status(FAULT, 10), replace(SILENT_OFF, braked=True), FAULT, None),
-    "detecting, off, blind": (status(FAULT, 10), replace(SILENT_OFF, blind_for=90.0), FAULT, None),
+    "detecting, off, braked": (status(FAULT, 16), replace(SILENT_OFF, braked=True), FAULT, None),
+    "detecting, off, blind": (status(FAULT, 16), replace(SILENT_OFF, blind_for=90.0), FAULT, None),
     "detecting, off, braked, due": (
         status(FAULT, 60, 0), replace(SILENT_OFF, braked=True), OFFLINE, HostReason.NO_FAULT_FOUND,
     ),
-    "detecting, off, fencing failed before": (status(FAULT, 10, fence_failures=1), SILENT_OFF, FAULT, None),
+    "detecting, off, fencing failed before": (status(FAULT, 16, fence_failures=1), SILENT_OFF, FAULT, None),
     "detecting, off, fencing failed before, due": (
         status(FAULT, 60, 0, fence_failures=1), SILENT_OFF, HA, HostReason.POWERED_OFF,
     ),
@@ -151,7 +151,7 @@ def test_old_good_samples_bring_no_host_back() -> None:
 
 
 def test_a_transition_carries_its_evidence_and_the_next_token() -> None:
-    after, (transition,) = step(status(FAULT, 10), SILENT_OFF, NOW, POLICY)
+    after, (transition,) = step(status(FAULT, 16), SILENT_OFF, NOW, POLICY)
     assert (after.fence, after.owner, after.deadline) == (8, ME, NOW + timedelta(seconds=POLICY.ha_for))
     assert (transition.at, transition.from_state, transition.to_state, transition.urgent) == (NOW, FAULT, HA, False)
     assert transition.evidence["power"] == "off"

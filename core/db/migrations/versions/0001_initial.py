@@ -91,7 +91,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_host_address'), ['address'], unique=False)
 
     op.create_table('host_event',
-    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('host_id', sa.String(length=64), nullable=True),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('from_state', sa.Integer(), nullable=True),

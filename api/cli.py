@@ -1,0 +1,133 @@
+"""`starvc`: the command line. Each group of commands is a module `api.cli_*` of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api import cli_sim
+from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
+from api.settings import SettingsError, load, markdown, masked
+from core import __version__
+from core.log import configure
+from core.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Monitoring, alerting and control of private clouds.")
+_console = Console()
+app.add_typer(cli_sim.sim_app, name="sim")
+
+
+def main() -> None:
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _version(*, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        _console.print(f"starvc {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def up() -> None:
+    """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
+    from api.greeting import greet  # the other commands start faster without these
+    from api.up import REFUSALS, running, until_told
+
+    settings = _settings()
+    configure(settings.log_level, as_json=settings.log_json)
+    try:
+        with running(settings) as announced:
+            greet(settings, announced)
+            until_told(threading.Event())
+    except REFUSALS as problem:
+        fail(f"cannot start: {problem}")
+
+
+@app.command()
+def agent(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 (scraped from outside)
+    port: Annotated[int, typer.Option(help="Port; node_exporter's by default.")] = 9100,
+) -> None:
+    """Serve this machine's CPU, memory, disks and network, as node_exporter does."""
+    from api.agent import PATH, agent_server
+    from api.serving import listen
+    from api.up import until_told
+
+    try:
+        server = agent_server(listen(host, port))
+    except OSError as problem:
+        fail(f"{host}:{port}: {problem.strerror}")
+    server.start()
+    _console.print(f"http://{host}:{server.port}{PATH}")
+    until_told(threading.Event())
+    server.stop()
+
+
+@app.command()
+def config(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings, with defaults.")] = False,
+) -> None:
+    """Show the settings in force, secrets masked."""
+    from api import cli_sim
+from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
+from api.settings import markdown
+
+    if as_markdown:
+        sys.stdout.write(markdown())
+        return
+    shown = masked(_settings())
+    if as_json:
+        _console.print_json(json.dumps(shown))
+        return
+    table = Table("environment", "value", box=None)
+    for name, value in shown.items():
+        table.add_row(f"STARVC_{name.upper()}", value)
+    _console.print(table)
+
+
+@app.command()
+def call(
+    path: Annotated[str, typer.Argument(help="Path of the operation, such as cloudhost/search.")],
+    params: Annotated[str, typer.Argument(help="Parameters as a JSON object.")] = "{}",
+    method: Annotated[str, typer.Option(help="HTTP method, where a path has several.")] = "",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Call an operation of the API and show its answer, Base64 taken off."""
+    import httpx
+
+    from api.wire.client import NotAnAnswer, StarVCenter, UnknownOperation
+
+    try:
+        given = json.loads(params)
+    except ValueError as problem:
+        fail(f"the parameters are not JSON: {problem}")
+    if not isinstance(given, dict):
+        fail("the parameters must be a JSON object, such as '{\"vm.name\": \"web\"}'")
+    with StarVCenter(url, token_or_saved(token), language="en") as server:
+        try:
+            answer = server.call(method or server.method(path), path, given)
+        except (UnknownOperation, NotAnAnswer) as problem:
+            fail(str(problem))
+        except httpx.HTTPError as problem:
+            fail(f"{url} cannot be reached: {problem}")
+    if not answer.succeeded:
+        fail(f"{answer.result}: {answer.text}")
+    shown = {"data": answer.data, "startid": answer.task_id, "dataCount": answer.total}
+    _console.print_json(json.dumps({name: value for name, value in shown.items() if value is not None}))
+
+
+def _settings() -> Settings:
+    try:
+        return load()
+    except SettingsError as problem:
+        fail(str(problem))

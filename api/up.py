@@ -1,0 +1,176 @@
+"""The whole product in one process, put together here and nowhere else.
+
+Everything that can be refused (a port in use, a folder that another process holds, bad rules, a short token) is refused
+before anything runs. Parts start in the order in which they need each other and stop in the reverse order, however the
+process is told to: the API last up and first down, so that whoever is answered is answered by a whole product.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from aggregator.hosts import HostWatch, Outside
+from aggregator.hosts import period as host_period
+from aggregator.lines import LineKeeper
+from aggregator.rules.source import RulesInvalid
+from aggregator.rules.step import Rules, Surroundings
+from aggregator.run import Aggregator, Job
+from api import local_host
+from api.agent import agent_server
+from api.app import create_app
+from api.cloud_metrics import CloudCollector
+from api.serving import BackgroundServer, listen
+from api.simulation import SimulatedCloud
+from api.simulation.inventory import DEMO_TENANT, register
+from api.wire.frame import Services
+from collector.run import Collector
+from collector.targets import InventorySource
+from core.clock import SystemClock
+from core.db.engine import open_database
+from core.db.migrations import SchemaTooNew
+from core.errors import Fault
+from core.hosts.state import Policy as HostPolicy
+from core.hosts.targets import Target, list_targets
+from core.ids import new_id
+from core.metrics import REGISTRY
+from core.settings import Settings
+from core.tenancy.tokens import ensure_platform_token, ensure_tenant_token
+from core.timeseries import policy
+from core.timeseries.embedded import EmbeddedStore
+from core.timeseries.recent import RecentStore
+from core.timeseries.store import StoreUnavailable
+from core.zone import zone
+
+_log = structlog.get_logger(__name__)
+
+SERIES_FOLDER: Final = "series"
+DEMO_TOKEN_FILE: Final = "demo-token"
+LINES_EVERY: Final = 1.0
+"""Seconds between two steps of the lines."""
+_FENCINGS: Final = 8
+REFUSALS: Final = (OSError, ValueError, Fault, StoreUnavailable, RulesInvalid, SchemaTooNew)
+"""What a start may be refused with; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the operator is told at the start. `platform_token` only when it has just been made."""
+
+    url: str
+    platform_token: str | None
+    demo_token: str | None
+    hosts: int
+    vms: int
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Announced]:
+    """The product is up inside the block. Raises one of REFUSALS: nothing runs then."""
+    with ExitStack() as parts:
+        listener = listen(settings.host, settings.port)
+        parts.callback(listener.close)
+        services = _services(settings, parts)
+        platform_token = _migrate(services)
+        cloud = _simulation(services, parts)
+        demo_token = _fill_inventory(services, cloud, parts)
+        aggregator = _aggregator(services, cloud, parts)
+        collector = Collector(InventorySource(lambda: _targets(services)), services.store, services.clock, settings)
+        metrics = CloudCollector(services.database.platform, services.store, services.clock, settings.scrape_interval)
+        REGISTRY.register(metrics)
+        parts.callback(REGISTRY.unregister, metrics)
+        server = BackgroundServer("api", create_app(services, REGISTRY, cloud), [listener])
+        for part in (collector, aggregator, server):
+            part.start()
+            parts.callback(part.stop)
+        url = f"http://{settings.host}:{server.port}"
+        _log.info("product_up", url=url, data_dir=str(settings.data_dir))
+        yield Announced(url, platform_token, demo_token, settings.sim_hosts, settings.sim_vms if cloud else 0)
+        _log.info("product_stopping")
+
+
+def until_told(stop: threading.Event) -> None:
+    """Returns after SIGTERM or SIGINT, or once `stop` is set."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    stop.wait()
+
+
+def _services(settings: Settings, parts: ExitStack) -> Services:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = RecentStore(EmbeddedStore(settings.data_dir / SERIES_FOLDER))
+    parts.callback(store.close)
+    database = open_database(settings)
+    parts.callback(database.close)
+    return Services(database, store, SystemClock(), settings)
+
+
+def _migrate(services: Services) -> str | None:
+    """The platform token, if this is the first start."""
+    services.database.migrate()
+    with services.database.platform(write=True) as session:
+        return ensure_platform_token(session, services.settings, services.clock.now())
+
+
+def _simulation(services: Services, parts: ExitStack) -> SimulatedCloud | None:
+    settings = services.settings
+    if settings.sim_hosts == 0:
+        return None
+    cloud = SimulatedCloud(settings.sim_seed, settings.sim_hosts, settings.sim_vms, settings.data_dir, services.clock)
+    cloud.start()
+    parts.callback(cloud.stop)
+    return cloud
+
+
+def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> str | None:
+    """The demo tenant's token, when there is a simulation."""
+    now = services.clock.now()
+    agent = None
+    if services.settings.agent:
+        agent = agent_server(listen("127.0.0.1", 0))
+        agent.start()
+        parts.callback(agent.stop)
+    with services.database.platform(write=True) as session:
+        if agent is not None:
+            local_host.register(session, agent.port, now)
+        if cloud is None:
+            return None
+        register(session, cloud, now)
+        return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
+
+
+def _aggregator(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> Aggregator:
+    settings, clock = services.settings, services.clock
+    resolutions = policy.declared(settings, zone(settings.timezone))
+    lines = LineKeeper(services.store, resolutions, clock, settings.late_horizon, lag=settings.scrape_interval)
+    fencing = parts.enter_context(ThreadPoolExecutor(_FENCINGS, "fencing"))
+    watch = HostWatch(
+        Outside(services.database, services.store, clock, fencing, cloud),
+        HostPolicy.for_interval(settings.scrape_interval, settings.scrape_timeout),
+        detector=new_id("detector"),
+    )
+    rules = Rules(Surroundings(services.database, services.store, clock), settings.scrape_interval, settings.rules_file)
+    return Aggregator(
+        (
+            Job("lines", LINES_EVERY, lines.step),
+            Job("hosts", host_period(settings.scrape_interval), watch.step),
+            Job("rules", rules.period, rules.step),
+        )
+    )
+
+
+def _targets(services: Services) -> tuple[Target, ...]:
+    with services.database.platform() as session:
+        return list_targets(session)

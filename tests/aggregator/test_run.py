@@ -1,0 +1,77 @@
+"""Jobs run on their rhythm; what one does wrong stays its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from aggregator.run import Aggregator, Job
+from core.metrics import REGISTRY
+from core.timeseries.store import StoreUnavailable
+from tests.support.real import eventually
+
+
+def _runs(job: str, outcome: str) -> float:
+    return REGISTRY.get_sample_value("starvc_job_runs_total", {"job": job, "outcome": outcome}) or 0.0
+
+
+def _raising(error: Exception) -> Callable[[], object]:
+    def run() -> object:
+        raise error
+
+    return run
+
+
+def test_a_job_that_fails_stops_neither_itself_nor_the_others() -> None:
+    jobs = [
+        Job("fails", 0.02, _raising(RuntimeError("a fault"))),
+        Job("waits", 0.02, _raising(StoreUnavailable("the disk is full"))),
+        Job("works", 0.02, lambda: None),
+    ]
+    aggregator = Aggregator(jobs)
+    aggregator.start()
+    eventually(lambda: _runs("fails", "failed") > 2 and _runs("waits", "unavailable") > 2 and _runs("works", "ok") > 2)
+    aggregator.stop()
+    assert _runs("works", "failed") == 0
+
+
+def test_a_slow_job_never_runs_beside_itself_and_its_missed_runs_are_counted() -> None:
+    release, running, most = threading.Event(), 0, 0
+
+    def slow() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        release.wait(10)
+        running -= 1
+
+    aggregator = Aggregator([Job("slow", 0.02, slow)])
+    aggregator.start()
+    eventually(lambda: _runs("slow", "missed") > 2)
+    release.set()
+    eventually(lambda: _runs("slow", "ok") > 2)
+    aggregator.stop()
+    assert most == 1
+
+
+def test_stop_waits_for_the_run_under_way_and_begins_no_other() -> None:
+    begun, release, ended = threading.Event(), threading.Event(), []
+
+    def run() -> None:
+        begun.set()
+        release.wait(10)
+        ended.append(1)
+
+    aggregator = Aggregator([Job("last", 0.02, run)])
+    aggregator.start()
+    assert begun.wait(10)
+    threading.Timer(0.1, release.set).start()
+    aggregator.stop()
+    assert len(ended) == 1
+
+
+def test_jobs_of_the_same_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Aggregator([Job("twice", 1.0, lambda: None), Job("twice", 1.0, lambda: None)])
