@@ -18,7 +18,7 @@ from core import __version__
 from core.log import configure
 from core.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Monitoring, alerting and control of private clouds.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watches a private cloud and runs it.")
 _console = Console()
 app.add_typer(cli_sim.sim_app, name="sim")
 
@@ -77,10 +77,6 @@ def config(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings, with defaults.")] = False,
 ) -> None:
     """Show the settings in force, secrets masked."""
-    from api import cli_sim
-from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
-from api.settings import markdown
-
     if as_markdown:
         sys.stdout.write(markdown())
         return
@@ -112,7 +108,7 @@ def call(
     except ValueError as problem:
         fail(f"the parameters are not JSON: {problem}")
     if not isinstance(given, dict):
-        fail("the parameters must be a JSON object, such as '{\"vm.name\": \"web\"}'")
+        fail('the parameters must be a JSON object, such as \'{"vm.name": "web"}\'')
     with StarVCenter(url, token_or_saved(token), language="en") as server:
         try:
             answer = server.call(method or server.method(path), path, given)

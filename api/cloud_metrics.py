@@ -6,7 +6,7 @@ left out: an absent series is how Prometheus learns that there is no data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,10 +14,10 @@ import numpy as np
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from core.clock import Clock
 from core.compute.rows import Vm
+from core.db.engine import Database
 from core.hosts.rows import Host
 from core.timeseries.fields import FIELDS, Field, Kind, Unit
 from core.timeseries.store import Frame, StoreUnavailable, TimeSeriesStore
@@ -72,8 +72,8 @@ def metric_name(kind: Kind, field: Field) -> str:
 class CloudCollector(Collector):
     """Reads the latest values once per kind and scrape."""
 
-    def __init__(self, session: Callable[[], Session], store: TimeSeriesStore, clock: Clock, interval: float) -> None:
-        self._session = session
+    def __init__(self, database: Database, store: TimeSeriesStore, clock: Clock, interval: float) -> None:
+        self._database = database
         self._store = store
         self._clock = clock
         self._interval = interval
@@ -113,7 +113,7 @@ class CloudCollector(Collector):
                     family.add_metric(known, float(values[row]))
 
     def _names(self) -> _Names:
-        with self._session() as session:
+        with self._database.platform() as session:
             hosts = {row.id: row.name for row in session.execute(select(Host.id, Host.name))}
             vms = {
                 row.id: (row.name, row.tenant_id, row.host_id or "")

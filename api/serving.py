@@ -1,7 +1,7 @@
-"""HTTP servers as parts of a process: each in a thread with its own event loop, up when `start` returns, gone after `stop`.
+"""HTTP servers as parts of a process: each in a thread with its own event loop, up after `start`, gone after `stop`.
 
-Signals belong to the process, not to a server: uvicorn would catch them and, after its own shutdown, raise them again, and
-the process would die before the other parts have stopped.
+Signals belong to the process, not to a server: uvicorn would catch them and, after its own shutdown, raise them again,
+and the process would die before the other parts have stopped.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ from core.zone import zone
 _log = structlog.get_logger(__name__)
 
 SERIES_FOLDER: Final = "series"
-DEMO_TOKEN_FILE: Final = "demo-token"
+DEMO_TOKEN_FILE: Final = "demo-token"  # noqa: S105 (the name of a file)
 LINES_EVERY: Final = 1.0
 """Seconds between two steps of the lines."""
 _FENCINGS: Final = 8
@@ -84,7 +84,7 @@ def running(settings: Settings) -> Iterator[Announced]:
         demo_token = _fill_inventory(services, cloud, parts)
         aggregator = _aggregator(services, cloud, parts)
         collector = Collector(InventorySource(lambda: _targets(services)), services.store, services.clock, settings)
-        metrics = CloudCollector(services.database.platform, services.store, services.clock, settings.scrape_interval)
+        metrics = CloudCollector(services.database, services.store, services.clock, settings.scrape_interval)
         REGISTRY.register(metrics)
         parts.callback(REGISTRY.unregister, metrics)
         server = BackgroundServer("api", create_app(services, REGISTRY, cloud), [listener])

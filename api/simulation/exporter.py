@@ -24,6 +24,7 @@ HOST_PATH = "/metrics"
 VM_PATH = "/libvirt/metrics"
 LOOPBACK = "127.0.0.1"
 
+_METHODS = {b"GET", b"HEAD"}
 _PAGE_OF = {HOST_PATH: "host", VM_PATH: "vm"}
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _BACKLOG = 128
@@ -169,9 +170,9 @@ class _Connection(asyncio.Protocol):
         assert self._request is not None
         path = self._request.target.decode("ascii", "replace").partition("?")[0]
         page = _PAGE_OF.get(path)
-        if page is None or self._request.method != b"GET":
+        if page is None or self._request.method not in _METHODS:
             self._count("none", "refused")
-            self._send(404 if page is None else 405, b"only GET of /metrics and /libvirt/metrics is served here\n")
+            self._send(404 if page is None else 405, b"only GET and HEAD of /metrics and /libvirt/metrics is served here\n")
         else:
             body = self._render(path)
             if body is None:
@@ -187,6 +188,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self, status: int, body: bytes) -> None:
         assert self._transport is not None
+        assert self._request is not None
         headers = [("Content-Type", _TEXT)]
         if self._accepts_gzip():
             packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
@@ -194,6 +196,8 @@ class _Connection(asyncio.Protocol):
             headers.append(("Content-Encoding", "gzip"))
         headers.append(("Content-Length", str(len(body))))
         head = self._http.send(h11.Response(status_code=status, headers=headers))
+        if self._request.method == b"HEAD":
+            body = b""
         sent = (head, self._http.send(h11.Data(data=body)), self._http.send(h11.EndOfMessage()))
         self._transport.writelines([part for part in sent if part])
 

@@ -93,7 +93,9 @@ def _parsed(text: str) -> URL:
 
 def _sqlite(url: URL) -> Engine:
     engine = create_engine(
-        url, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False}
+        url,
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -125,6 +127,7 @@ def _postgresql(url: URL) -> Engine:
     return create_engine(
         url,
         connect_args={"options": options, "connect_timeout": 10, "application_name": "starvc"},
+        hide_parameters=True,
         pool_size=10,
         max_overflow=30,
         pool_pre_ping=True,

@@ -27,8 +27,8 @@ class Names:
     def extend(self, names: Iterable[str]) -> None:
         """Number new names, in their order. A known name is an error of the caller."""
         for name in names:
-            self._slots[name] = len(self._names)
             self._names.append(name)
+            self._slots[name] = len(self._names) - 1
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Those not numbered yet, each once, in order of appearance."""

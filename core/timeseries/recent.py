@@ -4,8 +4,10 @@ disk.
 Every write goes to the inner store first, so memory never holds what a crash would take back. It is right only where it
 sees every write: one `RecentStore` in the one process that writes.
 
-Race: two writers of the same (object, time) must leave the same winner in both stores: `_writing` spans the inner write
-and the update of memory. Readers take `_state` only to copy references and rows, and sort outside of it.
+Two races. Two writers of the same (object, time) must leave the same winner in both stores; and a write that `touched`
+tells of must be in memory before it does, or its minute would be computed without it and never again. `_writing` closes
+both: it spans the inner write and the update of memory, and `touched` waits for it. Readers take `_state` only to copy
+references and rows, and sort outside of it.
 """
 
 from __future__ import annotations
@@ -148,7 +150,8 @@ class RecentStore:
         return samples.frame(kind, found.take(np.argsort(rank[slots])), ring.names)
 
     def touched(self, cursor: int) -> Touched:
-        return self._inner.touched(cursor)
+        with self._writing:
+            return self._inner.touched(cursor)
 
     def write_lines(self, level: Level, lines: Sequence[Lines]) -> None:
         self._inner.write_lines(level, lines)

@@ -312,3 +312,9 @@ def test_promtool_finds_nothing_wrong_with_the_vms_page(cloud: SimulatedCloud, c
     checked = subprocess.run([binary("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
     complaints = [line for line in checked.stderr.decode().splitlines() if "libvirt_domain_" not in line]
     assert complaints == []
+
+
+def test_a_head_request_is_answered_without_a_body(cloud: SimulatedCloud, client: httpx.Client) -> None:
+    answer = client.head(url(cloud))
+    assert answer.status_code == 200
+    assert answer.content == b""

@@ -69,6 +69,7 @@ class Cloud:
     link: bool = True
     store_up: bool = True
     clock: VirtualClock = field(default_factory=VirtualClock)
+    executor: Executor = field(default_factory=AtOnce)
     conditions: dict[str, Condition] = field(default_factory=dict)
     placed: dict[str, str] = field(default_factory=dict)
     fenced: list[str] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Cloud:
         self.store.close()
 
     def watch(self, detector: str) -> HostWatch:
-        outside = Outside(self.database, self, self.clock, AtOnce(), self if self.controlled else None, self.ask)  # type: ignore[arg-type]
+        outside = Outside(self.database, self, self.clock, self.executor, self if self.controlled else None, self.ask)  # type: ignore[arg-type]
         return HostWatch(outside, self.policy, detector)
 
     def add_hosts(self, *names: str, origin: Origin = Origin.REGISTERED, pages: int = 2) -> None:

@@ -45,10 +45,19 @@ class Database:
         self._pool_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._open = True
-        with self._failures():
-            self._writer = self._connect("rwc") if writable else None
-            if self._writer is not None:
-                _prepare(self._writer, CATALOGUE_SCHEMA + schema, self.path)
+        self._writer: sqlite3.Connection | None = None
+        if writable:
+            with self._failures():
+                self._writer = self._prepared(CATALOGUE_SCHEMA + schema)
+
+    def _prepared(self, schema: str) -> sqlite3.Connection:
+        connection = self._connect("rwc")
+        try:
+            _prepare(connection, schema, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -42,14 +42,22 @@ class EmbeddedStore:
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self._lock: WriterLock | None = None
+        self._databases: list[Database] = []
+        try:
+            self._open(folder, writable=writable)
+        except BaseException:
+            self.close()
+            raise
+        self._journal = Journal(self._databases[0])
+        self._windows = {database.level: Windows(database) for database in self._databases[1:]}
+
+    def _open(self, folder: Path, *, writable: bool) -> None:
         if writable:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = WriterLock(folder)
-        raw = Database(folder, Level.RAW, journal.SCHEMA, writable=writable)
-        lines = [Database(folder, level, windows.SCHEMA, writable=writable) for level in _LINES]
-        self._databases = [raw, *lines]
-        self._journal = Journal(raw)
-        self._windows = {database.level: Windows(database) for database in lines}
+        self._databases.append(Database(folder, Level.RAW, journal.SCHEMA, writable=writable))
+        for level in _LINES:
+            self._databases.append(Database(folder, level, windows.SCHEMA, writable=writable))
         if writable:
             fixed = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
             version = sqlite3.sqlite_version

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.fields import Kind
 from core.timeseries.recent import RecentStore
-from core.timeseries.store import StoreUnavailable, TimeSeriesStore
+from core.timeseries.store import Frame, StoreUnavailable, TimeSeriesStore
 from tests.contract.timeseries import T0, Opened, TimeSeriesContract, frame, rows
 
 
@@ -97,6 +98,36 @@ def test_a_write_that_the_inner_store_refuses_is_not_remembered(inner: Counted) 
     with pytest.raises(StoreUnavailable):
         store.write([frame(Kind.VM, [("a", T0 + 1, 2.0)])])
     assert rows(store.latest(Kind.VM, T0)) == [("a", T0, 1.0)]
+
+
+class Slow:
+    """A store whose write is durable some time before it returns."""
+
+    def __init__(self, inner: TimeSeriesStore) -> None:
+        self._inner = inner
+        self.durable, self.go_on = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        self._inner.write(frames)
+        self.durable.set()
+        assert self.go_on.wait(10)
+
+
+def test_what_is_touched_can_be_read(tmp_path: Path) -> None:
+    slow = Slow(EmbeddedStore(tmp_path))
+    store = RecentStore(cast("TimeSeriesStore", slow))
+    writer = threading.Thread(target=store.write, args=[[frame(Kind.VM, [("a", T0, 1.0)])]])
+    writer.start()
+    assert slow.durable.wait(10)
+    threading.Timer(0.05, slow.go_on.set).start()
+    told = store.touched(0).minutes
+    found = len(store.read(Kind.VM, T0, T0 + 60))
+    writer.join()
+    assert (told, found) == ({(Kind.VM, T0)}, 1)
+    store.close()
 
 
 _writes = st.lists(

@@ -1,0 +1,1 @@
+"""What this machine says about itself, in node_exporter's names: the page of `starvc agent`."""
