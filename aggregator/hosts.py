@@ -72,7 +72,7 @@ class _Memory:
     refused: frozenset[str] = frozenset()
     last: tuple[datetime, float] | None = None
     recovered: float | None = None
-    shown: frozenset[str] = frozenset()
+    shown: dict[str, HostState] = field(default_factory=dict)
 
 
 class HostWatch:
@@ -99,7 +99,7 @@ class HostWatch:
         evidence = self._evidence(hosts, now)
         counted = survey(zip(hosts, evidence, strict=True), now, self._policy)
         notes = self._judge_fleet(counted, now)
-        evidence = [self._with_fleet(known, now) for known in evidence]
+        evidence = self._with_fleet(evidence, now)
         decisions = [self._decide(host, known, now) for host, known in zip(hosts, evidence, strict=True)]
         self._write(decisions, notes, now)
         self._fence(hosts, evidence, now)
@@ -153,7 +153,7 @@ class HostWatch:
         doubted = [host for host, known in zip(hosts, heartbeats, strict=True) if not heard(known, now, self._policy)]
         probes, powers = self._probe(doubted), self._look(doubted)
         return [
-            replace(known, probe=probes.get(host.id), power=powers.get(host.id))
+            replace(known, probe=probes[host.id], power=powers.get(host.id)) if host.id in probes else known
             for host, known in zip(hosts, heartbeats, strict=True)
         ]
 
@@ -179,12 +179,16 @@ class HostWatch:
             _log.warning("all hosts", reason=str(note.reason), **note.evidence)
         return notes
 
-    def _with_fleet(self, known: Evidence, now: datetime) -> Evidence:
-        return replace(known, blind_for=self._memory.fleet.blind_for(now), braked=self._memory.fleet.braked)
+    def _with_fleet(self, evidence: list[Evidence], now: datetime) -> list[Evidence]:
+        blind_for, braked = self._memory.fleet.blind_for(now), self._memory.fleet.braked
+        if blind_for is None and not braked:
+            return evidence
+        return [replace(known, blind_for=blind_for, braked=braked) for known in evidence]
 
     def _decide(self, host: Watched, known: Evidence, now: datetime) -> Decision:
         after, transitions = step(host.status, known, now, self._policy)
-        return Decision(host, after, transitions, connected=heard(replace(known, probe=None), now, self._policy))
+        scrapes = known if known.probe is None else replace(known, probe=None)
+        return Decision(host, after, transitions, connected=heard(scrapes, now, self._policy))
 
     def _write(self, decisions: Sequence[Decision], notes: Sequence[Note], now: datetime) -> None:
         if not notes and not any(
@@ -231,12 +235,13 @@ class HostWatch:
         self._memory.unplaced = {vm_id: wanted[vm_id] for vm_id in failed}
 
     def _show(self, decisions: Sequence[Decision], counted: Survey) -> None:
-        for decision in decisions:
-            metrics.STATE.labels(decision.host.id).set(decision.after.state)
-        present = frozenset(decision.host.id for decision in decisions)
-        for gone in self._memory.shown - present:
+        states = {decision.host.id: decision.after.state for decision in decisions}
+        shown, self._memory.shown = self._memory.shown, states
+        for host_id, state in states.items():
+            if shown.get(host_id) is not state:
+                metrics.STATE.labels(host_id).set(state)
+        for gone in shown.keys() - states.keys():
             metrics.STATE.remove(gone)
-        self._memory.shown = present
         metrics.SUSPECTS.set(counted.suspects)
         metrics.BRAKE.set(self._memory.fleet.braked)
         metrics.BLIND.set(self._memory.fleet.blind_since is not None)

@@ -22,8 +22,8 @@ _Number = TypeVar("_Number", np.float64, np.int64)
 def roll_samples(frame: Frame, start: float, end: float, expected: int) -> Lines:
     """The line of one window from raw samples with start <= time < end; others are left out. Not final.
 
-    Of several samples of one (object, time) the last in the frame counts. One groupby over all objects: more than ten
-    million series-windows a second and core, where a `resample` per series manages about 500.
+    Of several samples of one (object, time) the last in the frame counts. One groupby over all objects: about three
+    million series-windows a second and core, where a `resample` per series manages about 600.
     """
     codes, names = pd.factorize(np.asarray(frame.objects, dtype=object), sort=True)
     rows = np.lexsort((frame.times, codes))

@@ -12,17 +12,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.serving import BackgroundServer
-from collector.agent import render
+from collector.agent.page import Machine
 
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def _page(_request: Request) -> Response:
-    return Response(render(), headers={"content-type": CONTENT_TYPE})
-
-
 def agent_server(listener: socket.socket) -> BackgroundServer:
     """Serves the page on a bound socket once it is started."""
-    app = Starlette(routes=[Route(PATH, _page)], middleware=[Middleware(GZipMiddleware, compresslevel=1)])
+    machine = Machine()
+
+    def page(_request: Request) -> Response:
+        return Response(machine.render(), headers={"content-type": CONTENT_TYPE})
+
+    app = Starlette(routes=[Route(PATH, page)], middleware=[Middleware(GZipMiddleware, compresslevel=1)])
     return BackgroundServer("agent", app, [listener])

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from api.agent import PATH
-from collector.agent import facts
+from collector.agent.facts import facts
 from core.compute.inventory import HostSpec, ensure_host
 from core.db.session import PlatformSession
 from core.hosts.rows import Origin

@@ -20,7 +20,7 @@ _NO_DISK: Final = re.compile(
 )
 _PARTITION: Final = re.compile(r"((?:sd|vd|hd|xvd)[a-z]+)\d+|((?:nvme\d+n|mmcblk|nbd)\d+)p\d+")
 _NO_NIC: Final = re.compile(
-    r"lo|(?:veth|tap|vnet|macvtap|vhost|virbr|br|docker|podman|cni|flannel|cali|cilium|lxc|lxdbr|ovs|kube|nodelocaldns|weave|"
+    r"lo|(?:veth|tap|vnet|macvtap|vhost|virbr|br|docker|podman|cni|flannel|cali|cilium|lxc|lxcbr|lxdbr|ovs|kube|nodelocaldns|weave|"
     r"tun|wg|ppp|sit|ip6tnl|ip6gre|ip6_vti|ip_vti|tunl|gre|gretap|erspan|vxlan|geneve|genev_sys|ipvlan|macvlan|vmnet|vboxnet|"
     r"bond|team|dummy|ifb|nlmon|tailscale|zt)(?:[-_\d].*)?|(?:tap|veth|cali|lxc|qbr|qvb|qvo|br)[-0-9a-f]+|[^.]+\.\d+"
 )

@@ -1,4 +1,4 @@
-"""Searches by page: which rows are wanted. Searches inherit `Paged` in their request and apply `window` to their query."""
+"""Searches by page: which rows are wanted. Requests of searches inherit `Paged`, their queries apply `window`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Window:
 
 
 def window(wanted: Paged, *, page_numbers: bool) -> Window:
-    """The rows to read. `page_numbers`: `start` counts pages, not rows. Raises Invalid when only one of the two is given."""
+    """The rows to read. `page_numbers`: `start` counts pages, not rows. Raises Invalid when only one of the two is
+    given.
+    """
     if wanted.start is None and wanted.limit is None:
         return Window(0, None)
     if wanted.start is None:

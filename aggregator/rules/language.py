@@ -216,6 +216,7 @@ class Rule:
     labels: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     source: str = ""
+    line: int = 1
 
     @property
     def main(self) -> Measured | None:

@@ -59,5 +59,5 @@ def _repeated(rules: Sequence[Rule]) -> list[Problem]:
         other = first.setdefault(rule.id, rule)
         if other is not rule:
             taken = f"already used in {other.source}"
-            problems.append(Problem(rule.source, 1, rule.id, "id", taken, "an id of its own"))
+            problems.append(Problem(rule.source, rule.line, rule.id, "id", taken, "an id of its own"))
     return problems

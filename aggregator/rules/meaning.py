@@ -70,7 +70,7 @@ class Reader:
             return None
         return Rule(
             spec.id, spec.kind, spec.category, condition, steps, spec.message.model_dump(), spec.runbook,
-            spec.no_data, spec.relief, spec.limit, spec.labels, overrides, self._source.file,
+            spec.no_data, spec.relief, spec.limit, spec.labels, overrides, self._source.file, self._source.line(self._path),
         )  # fmt: skip
 
     def _wrong(self, at: Path, problem: str, allowed: str) -> None:

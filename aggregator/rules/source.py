@@ -74,7 +74,7 @@ class Source:
     def problem(self, path: Path, problem: str, allowed: str) -> Problem:
         """A problem at `path`, which starts at the document: ("rules", 3, "when", ...)."""
         within = path[2:] if len(path) > 1 and path[0] in _ITEMS else path
-        return Problem(self.file, self._line(path), self._rule(path), ".".join(map(str, within)), problem, allowed)
+        return Problem(self.file, self.line(path), self._rule(path), ".".join(map(str, within)), problem, allowed)
 
     def _rule(self, path: Path) -> str:
         if len(path) < 2 or path[0] not in _ITEMS or not isinstance(self.content, dict):
@@ -83,7 +83,8 @@ class Source:
         item = self.content[path[0]][position]
         return str(item[key]) if isinstance(item, dict) and key in item else f"number {position + 1}"
 
-    def _line(self, path: Path) -> int:
+    def line(self, path: Path) -> int:
+        """Where the value at `path`, or the nearest thing around it, begins."""
         node, line = self._root, 1
         for part in path:
             found = _child(node, part)

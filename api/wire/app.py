@@ -54,17 +54,21 @@ def _page(sections: Sequence[Section]) -> Callable[[Request], Response]:
         if "_wadl" in request.query_params:
             return _wadl(sections)(request)
         language = preferred(request.query_params.get("lang") or request.headers.get("accept-language"))
-        return HTMLResponse(page.page(sections, language, base=BASE, wadl=WADL, openapi=OPENAPI))
+        return HTMLResponse(page.page(sections, language, base=_absolute(request), wadl=WADL, openapi=OPENAPI))
 
     return show
 
 
 def _wadl(sections: Sequence[Section]) -> Callable[[Request], Response]:
     def show(request: Request) -> Response:
-        base = str(request.base_url).rstrip("/") + BASE + "/"
-        return Response(wadl.describe(sections, base), media_type="application/vnd.sun.wadl+xml")
+        return Response(wadl.describe(sections, f"{_absolute(request)}/"), media_type="application/vnd.sun.wadl+xml")
 
     return show
+
+
+def _absolute(request: Request) -> str:
+    """The base URL as the caller reached it."""
+    return str(request.base_url).rstrip("/") + BASE
 
 
 def _openapi(sections: Sequence[Section]) -> Callable[[Request], Response]:

@@ -20,11 +20,3 @@ REFUSED = Counter(
     "Evaluations in which an alarm was due and not created, because its rule was at its limit of open ones.",
     registry=REGISTRY,
 )
-OUTBOX_DEPTH = Gauge(
-    "starvc_notification_outbox_depth", "Notifications that wait for delivery.", ["receiver"], registry=REGISTRY
-)
-OUTBOX_AGE = Gauge(
-    "starvc_notification_outbox_oldest_age_seconds",
-    "Age of the oldest notification that waits for delivery; 0: none waits.",
-    registry=REGISTRY,
-)

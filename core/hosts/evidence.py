@@ -101,10 +101,11 @@ def survey(hosts: Iterable[tuple[Watched, Evidence]], now: datetime, policy: Pol
         if host.origin is Origin.LOCAL:
             continue
         total += 1
-        seen += heard(evidence, now, policy)
+        answers = heard(evidence, now, policy)
+        seen += answers
         if not evidence.maintenance and _ought_to_answer(host.status, evidence, policy):
             watched += 1
-            suspects += lost(evidence, now, policy)
+            suspects += not answers and lost(evidence, now, policy)
     return Survey(total, watched, suspects, seen)
 
 

@@ -151,7 +151,7 @@ def test_a_new_host_that_nobody_scrapes_is_missed_as_well(cloud: Cloud) -> None:
     cloud.run(60)
     cloud.add_hosts("h5")
     ask = cloud.ask
-    cloud.ask = lambda pages, timeout: {name: Probe.SILENT for name in pages} | ask(pages.keys() - {"h5"}, timeout)  # type: ignore[method-assign]
+    cloud.ask = lambda pages, timeout: dict.fromkeys(pages, Probe.SILENT) | ask(pages.keys() - {"h5"}, timeout)  # type: ignore[method-assign]
     del cloud.conditions["h5"]
     cloud.controlled = False
     cloud.watches = [cloud.watch("detector-a")]

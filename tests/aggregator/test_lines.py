@@ -324,3 +324,25 @@ def test_kinds_have_their_own_watermark(setting: Setting) -> None:
     setting.keeper.step()
     assert not setting.lines(Level.MINUTE)[0].final
     assert setting.lines(Level.MINUTE, Kind.VM)[0].final
+
+
+def test_a_restart_in_the_middle_of_catching_up_forgets_nothing(setting: Setting) -> None:
+    setting.store.write([_frame([("a", T0 + 60 * minute, minute)]) for minute in range(150)])
+    setting.clock.advance(150 * 60)
+    setting.keeper.step()
+    setting.restart()
+    setting.finish()
+    assert len(setting.lines(Level.MINUTE)) == 150
+    assert [lines.count[0, 0] for lines in setting.lines(Level.HOUR)] == [60, 60, 30]
+
+
+def test_a_late_sample_corrects_what_an_unfinished_hour_has_added_up_already(setting: Setting) -> None:
+    setting.store.write([_frame([("a", T0, 1.0), ("a", T0 + 60, 1.0), ("a", T0 + 300, 1.0)])])
+    setting.clock.advance(301)
+    setting.keeper.step()
+    for late, count in ((5, 4), (65, 5)):
+        setting.store.write([_frame([("a", T0 + late, 9.0)])])
+        setting.clock.advance(61)
+        setting.keeper.step()
+        (hour,) = setting.lines(Level.HOUR)
+        assert (hour.final, hour.count[0, 0], hour.maximum[0, 0]) == (False, count, 3.0)

@@ -34,7 +34,9 @@ def test_a_path_without_one_method_is_refused_with_the_choice(cloud: Cloud, path
         cloud.platform(path)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", base64.b64encode(b"[]"), base64.b64encode(b"{}"), base64.b64encode(b"{")])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", base64.b64encode(b"[]"), base64.b64encode(b"{}"), base64.b64encode(b"{")]
+)
 def test_what_is_no_envelope_is_not_an_answer(body: bytes) -> None:
     with pytest.raises(NotAnAnswer, match="HTTP status 502"):
         unpack(502, body)

@@ -33,7 +33,8 @@ MORE_FIELDS = {
     "cloudvm/search": {"vm.lock", "vm.hostid"},
     "cloudvm/{vmId}": {"vm.lock", "vm.hostid"},
     "cloudalarm/search": {
-        "alarm.acknowledged", "alarm.flapping", "alarm.desc", "alarm.latched", "alarm.shelve.endtime", "alarm.suppressedby",
+        "alarm.acknowledged", "alarm.flapping", "alarm.desc",
+        "alarm.latched", "alarm.shelve.endtime", "alarm.suppressedby",
     },
     "cloudalarm/history": {"event.type", "event.level.from", "event.level.to"},
 }  # fmt: skip
@@ -41,7 +42,14 @@ MORE_FIELDS = {
 
 WIDER = {("cloudalarm/search", "alarm.obj.type")} | {
     (f"cloudmonitor/{path}", "monitor.obj.type")
-    for path in ("compute/current", "compute/history", "disk/history", "net/history", "everydisk/current", "everynet/current")
+    for path in (
+        "compute/current",
+        "compute/history",
+        "disk/history",
+        "net/history",
+        "everydisk/current",
+        "everynet/current",
+    )
 }
 """Where we take more values than the document names."""
 
@@ -55,12 +63,14 @@ PLATFORM_ONLY = {
 BUILT_PATHS = {
     "cloudTenant/create", "cloudTenant/search", "cloudTenant/token", "cloudTenant/{appid}",
     "cloudvm/search", "cloudvm/{vmId}",
-    "cloudmonitor/compute/current", "cloudmonitor/compute/history", "cloudmonitor/disk/history", "cloudmonitor/net/history",
-    "cloudmonitor/everydisk/current", "cloudmonitor/everynet/current", "cloudmonitor/compute/currents",
+    "cloudmonitor/compute/current", "cloudmonitor/compute/history", "cloudmonitor/disk/history",
+    "cloudmonitor/net/history", "cloudmonitor/everydisk/current", "cloudmonitor/everynet/current",
+    "cloudmonitor/compute/currents",
     "cloudhost/search", "cloudhost/register", "cloudhost/{hostid}", "cloudhost/maintenance",
     "cloudalarm/search", "cloudalarm/relieve", "cloudalarm/acknowledge", "cloudalarm/shelve", "cloudalarm/history",
 }  # fmt: skip
-"""The golden list. Whoever builds an operation adds its path here; everything else must say that it is not available."""
+"""The golden list. Whoever builds an operation adds its path here; everything else must say that it is not available.
+"""
 
 
 def test_every_operation_of_the_document_is_declared_and_nothing_else_but_the_extensions() -> None:
@@ -142,7 +152,9 @@ def test_answers_are_the_documents(operation: Operation) -> None:
 
 
 def test_no_name_on_the_wire_has_white_space() -> None:
-    names = [name for operation in BUILT for name in (*_parameter_names(operation.parameters), *_names(operation.fields))]
+    names = [
+        name for operation in BUILT for name in (*_parameter_names(operation.parameters), *_names(operation.fields))
+    ]
     assert names
     assert not [name for name in names if "".join(name.split()).strip("*") != name]
 

@@ -70,7 +70,9 @@ def test_wadl_has_every_method(cloud: Cloud, path: str) -> None:
 
 def test_openapi_has_every_operation_with_unique_names(cloud: Cloud) -> None:
     document = json.loads(_get(cloud, OPENAPI)[0])
-    found = {(method.upper(), path.removeprefix(f"{BASE}/")) for path, item in document["paths"].items() for method in item}
+    found = {
+        (method.upper(), path.removeprefix(f"{BASE}/")) for path, item in document["paths"].items() for method in item
+    }
     assert found == {(operation.method, operation.path) for operation in OPERATIONS}
     names = [described["operationId"] for item in document["paths"].values() for described in item.values()]
     assert len(set(names)) == len(names)
@@ -92,4 +94,4 @@ def test_openapi_references_resolve() -> None:
     document = openapi.describe(SECTIONS, BASE)
     text = json.dumps(document)
     assert "$defs" not in text
-    assert set(text.split('"$ref": "')[1:2]) and text.count("$ref") == text.count("#/components/schemas/Envelope")
+    assert text.count('"$ref": "#/components/schemas/Envelope"') == text.count("$ref") > 0

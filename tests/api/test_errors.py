@@ -31,8 +31,8 @@ BUILT = [operation for section in SECTIONS for operation in section.operations i
 
 BY_SCHEMA: dict[str, set[str]] = {
     "int": {
-        "int_type", "int_parsing", "int_parsing_size", "int_from_float", "greater_than", "greater_than_equal", "less_than",
-        "less_than_equal",
+        "int_type", "int_parsing", "int_parsing_size", "int_from_float",
+        "greater_than", "greater_than_equal", "less_than", "less_than_equal",
     },
     "float": {"float_type", "float_parsing", "finite_number", "greater_than_equal", "less_than_equal"},
     "str": {"string_type", "string_unicode", "string_too_short", "string_too_long"},
@@ -75,8 +75,9 @@ def test_every_error_that_a_shape_can_produce_has_its_texts(operation: Operation
 
 
 NASTY = [
-    True, False, 0, -1, 31, 10**30, 1.5, "", " ", "x", "-", "1.5", "1e999", "9" * 5000, "a" * 2000, "\x00", "\x1b", [], ["a"],
-    [[]], {}, {"a": 1}, [None], ["x"] * 1500, "2026-13-01 00:00:00", "9999-12-31 23:59:59", "0001-01-01 00:00:00", 1e300, -0.0,
+    True, False, 0, -1, 31, 10**30, 1.5, "", " ", "x", "-", "1.5", "1e999", "9" * 5000, "a" * 2000, "\x00", "\x1b",
+    [], ["a"], [[]], {}, {"a": 1}, [None], ["x"] * 1500, "2026-13-01 00:00:00", "9999-12-31 23:59:59",
+    "0001-01-01 00:00:00", 1e300, -0.0,
 ]  # fmt: skip
 
 
@@ -111,7 +112,11 @@ def test_passwords_are_not_shown_again() -> None:
 
 def _modules() -> set[Path]:
     runs = {Path(inspect.getfile(sys.modules[operation.run.__module__])) for operation in BUILT if operation.run}
-    return runs | {Path(inspect.getfile(messages)).parent, Path("core/paging.py").resolve(), Path("core/monitoring").resolve()}
+    return runs | {
+        Path(inspect.getfile(messages)).parent,
+        Path("core/paging.py").resolve(),
+        Path("core/monitoring").resolve(),
+    }
 
 
 def test_every_refusal_of_the_domain_has_its_chinese() -> None:
@@ -132,7 +137,8 @@ def test_every_refusal_of_the_domain_has_its_chinese() -> None:
         (Forbidden("this operation needs a platform token"), "没有权限：此接口需要平台令牌 [forbidden]",
          "forbidden: this operation needs a platform token"),
         (NotFound("VM", "vm-1"), "云主机 vm-1 不存在 [not_found]", "VM vm-1 does not exist"),
-        (Conflict("host", "h", "VMs are on it: a, b"), "主机 h：其上有云主机：a, b [conflict]", "host h: VMs are on it: a, b"),
+        (Conflict("host", "h", "VMs are on it: a, b"), "主机 h：其上有云主机：a, b [conflict]",
+         "host h: VMs are on it: a, b"),
         (QuotaExceeded("CPU", 4, 1, "cores"), "CPU配额不足：需要 4 核，剩余 1 核 [quota_exceeded]",
          "quota of CPU exceeded: 4 cores wanted, 1 left"),
         (NotBuilt("PUT cloudvm/start"), "本版本尚未提供 PUT cloudvm/start [not_built]",
@@ -194,7 +200,8 @@ BAD = [
     ("cloudmonitor/compute/currents", {"monitor.obj.type": "vm", "monitor.objids": ["x"] * 1001}, "monitor.objids"),
     ("cloudmonitor/compute/currents", {"monitor.obj.type": "vm", "monitor.objids": {"a": 1}}, "monitor.objids"),
     ("cloudhost/register", {"host.name": "h", "host.ip": "x", "host.exporter.url": "http://h:1/"}, "host.ip"),
-    ("cloudhost/register", {"host.name": "h", "host.ip": "1.1.1.1", "host.exporter.url": "ftp://h"}, "host.exporter.url"),
+    ("cloudhost/register", {"host.name": "h", "host.ip": "1.1.1.1", "host.exporter.url": "ftp://h"},
+     "host.exporter.url"),
 ]  # fmt: skip
 
 
@@ -251,5 +258,3 @@ def test_a_store_that_is_down_is_said_without_an_error(cloud: Cloud) -> None:
     assert (answer.status, answer.result) == (200, "1")
     assert "store_unavailable" in answer.text
     assert not [entry for entry in logs if entry["log_level"] == "error"]
-
-

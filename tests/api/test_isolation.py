@@ -1,4 +1,6 @@
-"""Who may see what: every built operation against another tenant's object, and platform operations with a tenant's token."""
+"""Who may see what: every built operation against another tenant's object, and platform operations with a tenant's
+token.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ FOREIGN: dict[str, tuple[str, dict[str, object] | None]] = {
     "POST cloudmonitor/everynet/current": ("cloudmonitor/everynet/current", VM),
     "PUT cloudalarm/relieve": ("cloudalarm/relieve", {"alarm.id": "alarm-bob"}),
     "PUT cloudalarm/acknowledge": ("cloudalarm/acknowledge", {"alarm.id": "alarm-bob"}),
-    "PUT cloudalarm/shelve": ("cloudalarm/shelve", {"alarm.id": "alarm-bob", "alarm.shelve.endtime": "2030-01-01 00:00:00"}),
+    "PUT cloudalarm/shelve": (
+        "cloudalarm/shelve",
+        {"alarm.id": "alarm-bob", "alarm.shelve.endtime": "2030-01-01 00:00:00"},
+    ),
     "POST cloudalarm/history": ("cloudalarm/history", {"alarm.id": "alarm-bob"}),
 }
 """Operation -> how alice asks for what is bob's."""
@@ -50,8 +55,9 @@ def _raise_alarm(cloud: Cloud) -> None:
     with cloud.services.database.platform(write=True) as session:
         session.add(
             Alarm(
-                id="alarm-bob", rule_id="r", object_kind=Kind.VM, object_id="vm-3", object_name="web3", tenant_id=cloud.bob_id,
-                category="cpu", severity=Severity.HIGH, max_severity=Severity.HIGH, content_zh="高", content_en="high", created_at=cloud.clock.now(),
+                id="alarm-bob", rule_id="r", object_kind=Kind.VM, object_id="vm-3", object_name="web3",
+                tenant_id=cloud.bob_id, category="cpu", severity=Severity.HIGH, max_severity=Severity.HIGH,
+                content_zh="高", content_en="high", created_at=cloud.clock.now(),
             )
         )  # fmt: skip
 
@@ -107,7 +113,9 @@ def test_monitoring_of_hosts_is_the_platforms(cloud: Cloud, path: str, params: d
 
 def test_a_tenant_is_not_shown_where_its_vm_runs(cloud: Cloud) -> None:
     for path in ("cloudvm/vm-1", "cloudvm/search"):
-        own, all_ = ((client.call("GET" if "-" in path else "POST", path)).data for client in (cloud.alice, cloud.platform))
+        own, all_ = (
+            (client.call("GET" if "-" in path else "POST", path)).data for client in (cloud.alice, cloud.platform)
+        )
         mine, theirs = (data[0] if isinstance(data, list) else data for data in (own, all_))
         assert isinstance(mine, dict)
         assert isinstance(theirs, dict)

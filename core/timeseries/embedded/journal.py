@@ -5,7 +5,7 @@ later or late. Nothing is looked up or rewritten: a reader merges the rows that 
 higher number wins. The numbers only grow (AUTOINCREMENT, also over deletes), so that `touched` sees every row exactly
 once.
 
-`batches` holds what queries filter by, 60 bytes a row; `bodies` the samples, so that no filter ever drags them in.
+`batches` holds what queries filter by; `bodies` the samples, so that no filter ever drags them in.
 """
 
 from __future__ import annotations

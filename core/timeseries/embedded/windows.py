@@ -1,8 +1,8 @@
 """The line levels: for each window of a kind one row per block of 64 object slots.
 
 Means stand apart from minimum, maximum and count, in a table of their own: the two compress differently. Small blocks
-make the history of one object cheap: blocks of 256 write a window in two thirds of the time and read one object's hour
-in 2.5 times. A window is replaced as a whole in one transaction. Rows are keyed `window number << 16 | block`, so a
+make the history of one object cheap: blocks of 256 write a window in 0.6 of the time and read one object's hour in 2.4
+times. A window is replaced as a whole in one transaction. Rows are keyed `window number << 16 | block`, so a
 window's rows lie side by side and retention is a range delete.
 """
 

@@ -99,7 +99,9 @@ def test_the_open_keys_are_all_that_have_a_state(evaluator: Evaluator) -> None:
 
 
 def _writes(statements: list[str]) -> list[str]:
-    return [one.split()[0] + " " + one.split()[2 if one.startswith("INSERT") else 1] for one in statements if _is_write(one)]
+    return [
+        one.split()[0] + " " + one.split()[2 if one.startswith("INSERT") else 1] for one in statements if _is_write(one)
+    ]
 
 
 def _is_write(statement: str) -> bool:

@@ -25,7 +25,11 @@ def policy(*rungs: Rung, **others: object) -> AlarmPolicy:
 
 
 def run(
-    rule: AlarmPolicy, *findings: Verdict | tuple[Verdict, ...], state: State = BLANK, start: float = 1000.0, every: float = 10.0
+    rule: AlarmPolicy,
+    *findings: Verdict | tuple[Verdict, ...],
+    state: State = BLANK,
+    start: float = 1000.0,
+    every: float = 10.0,
 ) -> tuple[State, list[tuple[float, Change]]]:
     """The state after the findings, one each interval, and what happened at which second after the first."""
     happened: list[tuple[float, Change]] = []
@@ -76,7 +80,9 @@ def test_a_failed_evaluation_changes_nothing_at_all(before: tuple[Verdict, ...])
         (NoDataPolicy.CLEAR, []),
     ],
 )
-def test_missing_data_raises_only_where_the_rule_says_so(what: NoDataPolicy, happened: list[tuple[float, Change]]) -> None:
+def test_missing_data_raises_only_where_the_rule_says_so(
+    what: NoDataPolicy, happened: list[tuple[float, Change]]
+) -> None:
     assert run(policy(no_data=what), NO_DATA, NO_DATA, NO_DATA)[1] == happened
 
 
@@ -88,7 +94,9 @@ def test_missing_data_raises_only_where_the_rule_says_so(what: NoDataPolicy, hap
         (NoDataPolicy.CLEAR, [(10.0, Change.RELIEVED)]),
     ],
 )
-def test_missing_data_relieves_only_where_the_rule_says_so(what: NoDataPolicy, happened: list[tuple[float, Change]]) -> None:
+def test_missing_data_relieves_only_where_the_rule_says_so(
+    what: NoDataPolicy, happened: list[tuple[float, Change]]
+) -> None:
     state, _ = run(policy(), RAISE, RAISE, RAISE)
     assert run(policy(no_data=what), NO_DATA, NO_DATA, NO_DATA, state=state, start=1030.0)[1] == happened
 
@@ -274,7 +282,9 @@ def test_a_rise_while_shelved_is_to_be_acknowledged_when_the_shelf_ends() -> Non
 
 
 ladders = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=3).map(
-    lambda spans: tuple(Rung(severity, float(up), float(down)) for severity, (up, down) in zip(Severity, spans, strict=False))
+    lambda spans: tuple(
+        Rung(severity, float(up), float(down)) for severity, (up, down) in zip(Severity, spans, strict=False)
+    )
 )
 steps = st.lists(st.tuples(st.integers(1, 60), st.lists(st.sampled_from(Verdict), min_size=3, max_size=3)), max_size=60)
 policies = st.builds(
@@ -372,7 +382,9 @@ def _count(counted: list[Counted], verdicts: tuple[Verdict, ...], rungs: tuple[R
     for one, verdict, rung in zip(counted, verdicts, rungs, strict=True):
         one.take(verdict, rung, passed)
     for position, (one, verdict) in enumerate(zip(counted, verdicts, strict=True)):
-        risen = any(above.on and not were for above, were in zip(counted[position + 1 :], were_on[position + 1 :], strict=True))
+        risen = any(
+            above.on and not were for above, were in zip(counted[position + 1 :], were_on[position + 1 :], strict=True)
+        )
         if risen and not one.on and verdict is RAISE:
             one.on, one.held = True, None
 

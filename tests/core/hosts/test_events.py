@@ -59,5 +59,6 @@ def test_an_event_says_everything(desk: Desk) -> None:
     assert page.total == 2
     assert event == HostEventDetails(
         id=event.id, host_id="h1", at=desk.clock.now() + timedelta(minutes=1), from_state=HostState.HA_DETECTING,
-        to_state=HostState.STOPPED, reason=HostReason.FENCED, urgent=False, detector="d1", evidence={"probe": "refused"},
+        to_state=HostState.STOPPED, reason=HostReason.FENCED, urgent=False, detector="d1",
+        evidence={"probe": "refused"},
     )  # fmt: skip

@@ -15,7 +15,9 @@ GUEST = Guest("v1", "t1", 2, 4096, VmState.RUNNING, VmLock.NONE, ha_enabled=True
 
 def test_the_vms_of_a_tenant_are_spread() -> None:
     guests = [replace(GUEST, id=f"v{n}") for n in range(4)]
-    homes = plan(guests, [Shelter("a", 64, 99_999), Shelter("b", 64, 50_000, {"t1": 2}), Shelter("c", 64, 50_000)]).homes
+    homes = plan(
+        guests, [Shelter("a", 64, 99_999), Shelter("b", 64, 50_000, {"t1": 2}), Shelter("c", 64, 50_000)]
+    ).homes
     assert sorted(homes.values()) == ["a", "a", "c", "c"]
 
 

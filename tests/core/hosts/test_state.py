@@ -83,7 +83,9 @@ CELLS: dict[str, tuple[HostStatus, Evidence, HostState, HostReason | None]] = {
     ),
     "detecting, off, not yet confirmed": (status(FAULT, 15), SILENT_OFF, FAULT, None),
     "detecting, off": (status(FAULT, 16), SILENT_OFF, HA, HostReason.POWERED_OFF),
-    "detecting, off, but its port accepts": (status(FAULT, 16), evidence(power=Power.OFF, probe=Probe.ACCEPTS), FAULT, None),
+    "detecting, off, but its port accepts": (
+        status(FAULT, 16), evidence(power=Power.OFF, probe=Probe.ACCEPTS), FAULT, None,
+    ),
     "detecting, silent, controller does not know": (status(FAULT, 29), SILENT_UNKNOWN, FAULT, None),
     "detecting, silent for long": (status(FAULT, 30), SILENT_UNKNOWN, HA, HostReason.PRESUMED_DEAD),
     "detecting, silent for long, no controller": (status(FAULT, 30), evidence(probe=Probe.SILENT), FAULT, None),
@@ -237,7 +239,9 @@ def age_beats(known: Evidence, elapsed: float) -> Evidence:
 
 @given(starts, runs)
 @settings(max_examples=200, deadline=None)
-def test_no_state_but_the_resting_ones_outlives_its_deadline(start: HostStatus, run: list[tuple[float, Evidence]]) -> None:
+def test_no_state_but_the_resting_ones_outlives_its_deadline(
+    start: HostStatus, run: list[tuple[float, Evidence]]
+) -> None:
     now, host = NOW, start
     for pause, known in run:
         now += timedelta(seconds=pause)
@@ -263,11 +267,11 @@ def test_only_a_certificate_under_the_present_token_leads_from_ha_detecting_to_s
         for change in transitions:
             assert change.from_state is before.state
             assert change.to_state is host.state
-            if change.to_state is GONE and change.from_state is HA:
+            if (change.from_state, change.to_state) == (HA, GONE):
                 assert (known.fenced, known.detector) == (before.fence, before.owner)
             if change.to_state is HA:
                 assert change.from_state is FAULT
-                assert not (known.braked or known.maintenance or known.blind_for is not None)
+                assert (known.braked, known.maintenance, known.blind_for) == (False, False, None)
                 assert lost(age_beats(known, (now - NOW).total_seconds()), now, POLICY)
                 assert known.power in {Power.OFF, Power.UNKNOWN}
 

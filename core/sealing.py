@@ -1,0 +1,132 @@
+"""Secrets at rest that must be read again: sealed with AES-256-GCM, opened explicitly, shown never.
+
+A sealed text is bound to its table, column and row: copied into another row it does not open. The key file is not in
+the database, so that a stolen database alone tells nothing. It may hold several keys, one a line: the first one seals,
+all of them open; to change the key, put a new line on top.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+from core.errors import Invalid
+from core.files import create_private
+from core.settings import Settings
+
+KEY_FILE: Final = "sealing.key"
+_VERSION: Final = "v1"
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+class Unsealable(Exception):
+    """The text was not sealed for this place, was changed, or its key is gone. Nothing of it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed text stands, and the only place where it opens."""
+
+    table: str
+    column: str
+    row_id: str
+
+    def _bound(self) -> bytes:
+        return "\0".join((_VERSION, self.table, self.column, self.row_id)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """`v1.<key id>.<Base64 of nonce and ciphertext>`. It shows itself as *** everywhere."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKeys:
+    """The keys by id; the first one seals."""
+
+    keys: dict[str, bytes] = field(repr=False)
+
+    def seal(self, plain: str, place: Place) -> Sealed:
+        key_id = next(iter(self.keys))
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = AESGCM(self.keys[key_id]).encrypt(nonce, plain.encode(), place._bound())  # noqa: SLF001 - one module
+        return Sealed(f"{_VERSION}.{key_id}.{base64.b64encode(nonce + sealed).decode()}")
+
+    def open(self, sealed: Sealed, place: Place) -> str:
+        """The plain text. Raises Unsealable."""
+        version, key_id, body = _parts(sealed)
+        key = self.keys.get(key_id)
+        if version != _VERSION or key is None:
+            raise Unsealable(f"sealed with key {key_id}, which {KEY_FILE} does not hold")
+        nonce, sealed_bytes = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
+        try:
+            return AESGCM(key).decrypt(nonce, sealed_bytes, place._bound()).decode()  # noqa: SLF001 - one module
+        except InvalidTag as problem:
+            raise Unsealable("changed, or sealed for another place") from problem
+
+
+def _parts(sealed: Sealed) -> tuple[str, str, bytes]:
+    try:
+        version, key_id, body = sealed.text.split(".")
+        return version, key_id, base64.b64decode(body, validate=True)
+    except (ValueError, binascii.Error) as problem:
+        raise Unsealable("not a sealed text") from problem
+
+
+@lru_cache(maxsize=16)
+def sealing_keys(settings: Settings) -> SealingKeys:
+    """The keys of a data folder; their first use there creates one (0600). Raises Invalid when the file is damaged."""
+    path = settings.data_dir / KEY_FILE
+    if not path.exists():
+        create_private(path, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
+    return SealingKeys(dict(_key(path, line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()))
+
+
+def _key(path: Path, line: str) -> tuple[str, bytes]:
+    try:
+        key = base64.b64decode(line.strip(), validate=True)
+    except (ValueError, binascii.Error) as problem:
+        raise _damaged(path) from problem
+    if len(key) != _KEY_BYTES:
+        raise _damaged(path)
+    return hashlib.sha256(key).hexdigest()[:8], key
+
+
+def _damaged(path: Path) -> Invalid:
+    return Invalid(
+        "data_dir",
+        f"{path} is damaged",
+        f"{_KEY_BYTES} bytes in Base64 on each line; restore it: without it sealed passwords and keys are lost",
+    )
+
+
+class SealedText(TypeDecorator[Sealed]):
+    """A column of sealed texts."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else value.text
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Sealed | None:  # noqa: ARG002
+        return None if value is None else Sealed(value)

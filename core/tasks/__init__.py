@@ -1,0 +1,1 @@
+"""Durable tasks: what takes longer than a request, and survives the death of whoever does it."""
