@@ -73,7 +73,9 @@ def _alert(said: Announcement, severity: Severity, ends_at: datetime) -> dict[st
     }  # fmt: skip
     return {
         "labels": {name: value for name, value in labels.items() if value},
-        "annotations": {"summary": said.content.get("en", ""), "summary_zh": said.content.get("zh", ""), "alarm_id": said.alarm_id},
+        "annotations": {
+            "summary": said.content.get("en", ""), "summary_zh": said.content.get("zh", ""), "alarm_id": said.alarm_id,
+        },
         "startsAt": said.created_at.isoformat(),
         "endsAt": max(ends_at, said.created_at + timedelta(milliseconds=1)).isoformat(),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from core.metrics import REGISTRY
 
 NOTIFICATIONS = Counter(
     "starvc_notifications_total",
-    "Attempts to deliver, by the receiver's kind and what came of it: delivered, failed (tried again), dead (given up).",
+    "Attempts to deliver, by the receiver's kind and outcome: delivered, failed (tried again), dead (given up).",
     ["kind", "outcome"],
     registry=REGISTRY,
 )

@@ -23,11 +23,13 @@ from core.alarms.rows import Outbox
 
 LEASE: Final = timedelta(seconds=60)
 """Longer than any call of a notifier."""
+MOST_ATTEMPTS: Final = 60
+"""With pauses of up to a quarter of an hour: half a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A letter that this sender holds. `attempts`: how often it has failed before."""
+    """A letter that this sender holds. `attempts`: how often it has been tried, this time included."""
 
     id: int
     letter: Letter
@@ -35,9 +37,16 @@ class Claimed:
     created_at: datetime
 
 
+def anything_due(session: Session, receiver: str, now: datetime) -> bool:
+    """Whether a claim may find something: asked without the write lock that a claim needs."""
+    due = select(Outbox.id).where(_waiting(), Outbox.receiver == receiver, Outbox.next_try_at <= now).limit(1)
+    return session.scalar(due) is not None
+
+
 def claim(session: Session, receiver: str, owner: str, limit: int, now: datetime) -> Sequence[Claimed]:
-    """The oldest letters that are due and free, of each alarm the first that waits: letters of one alarm never
-    overtake.
+    """The oldest letters that are due and free, of each alarm the first that waits: so none overtakes another.
+
+    An attempt counts from here, so that a letter that breaks its sender each time is given up in the end.
     """
     heads = select(func.min(Outbox.id)).where(_waiting(), Outbox.receiver == receiver).group_by(Outbox.alarm_id)
     free = or_(Outbox.lease_until.is_(None), Outbox.lease_until <= now)
@@ -50,26 +59,25 @@ def claim(session: Session, receiver: str, owner: str, limit: int, now: datetime
     )
     rows = session.scalars(due).all()
     for row in rows:
-        row.lease_owner, row.lease_until = owner, now + LEASE
+        row.lease_owner, row.lease_until, row.attempts = owner, now + LEASE, row.attempts + 1
     return [Claimed(r.id, Letter(r.key, Announcement.from_payload(r.payload)), r.attempts, r.created_at) for r in rows]
 
 
 def delivered(session: Session, claimed: Claimed, owner: str, now: datetime) -> None:
-    _finish(session, claimed, owner, {"delivered_at": now, "attempts": claimed.attempts + 1, "last_error": ""})
+    _finish(session, claimed, owner, {"delivered_at": now, "last_error": ""})
 
 
 def failed(session: Session, claimed: Claimed, owner: str, reason: str, next_try_at: datetime) -> None:
-    columns = {"attempts": claimed.attempts + 1, "last_error": reason[:512], "next_try_at": next_try_at}
-    _finish(session, claimed, owner, columns)
+    _finish(session, claimed, owner, {"last_error": reason[:512], "next_try_at": next_try_at})
 
 
 def given_up(session: Session, claimed: Claimed, owner: str, reason: str, now: datetime) -> None:
-    _finish(session, claimed, owner, {"attempts": claimed.attempts + 1, "last_error": reason[:512], "dead_at": now})
+    _finish(session, claimed, owner, {"last_error": reason[:512], "dead_at": now})
 
 
 def released(session: Session, claimed: Claimed, owner: str) -> None:
     """It was not tried after all."""
-    _finish(session, claimed, owner, {})
+    _finish(session, claimed, owner, {"attempts": claimed.attempts - 1})
 
 
 def bury_strangers(session: Session, known: Collection[str], now: datetime) -> int:

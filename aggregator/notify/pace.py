@@ -1,4 +1,4 @@
-"""When to try again: exponential with jitter for a letter, and a circuit for a receiver. Pure; chance is an argument."""
+"""When to try again: exponential with jitter for a letter, and a circuit for a receiver. Pure."""
 
 from __future__ import annotations
 

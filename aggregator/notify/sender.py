@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from aggregator.notify import outbox
 from aggregator.notify.metrics import CIRCUIT, DWELL_SECONDS, NOTIFICATIONS, SEND_SECONDS
-from aggregator.notify.outbox import Claimed
+from aggregator.notify.outbox import MOST_ATTEMPTS, Claimed
 from aggregator.notify.pace import Circuit, wait
 from aggregator.notify.port import Delivered, Failed, Forgetful, Notifier, Outcome, Refused
 from core.alarms.announce import open_announcements
@@ -30,8 +30,6 @@ from core.db.engine import Database
 
 _log = structlog.get_logger(__name__)
 
-MOST_ATTEMPTS: Final = 60
-"""With pauses of up to a quarter of an hour: half a day."""
 KEPT: Final = timedelta(days=30)
 """So long delivered and dead letters can be looked at."""
 _LETTERS_IN_A_STEP: Final = 1000
@@ -66,8 +64,8 @@ class Sender:
         1. Nothing while the circuit is open, nor when another step of this receiver is under way.
         2. Claim a batch: committed before anything is sent.
         3. Send it, with no transaction open.
-        4. Mark each letter by its outcome, release those that were not tried.
-        5. Go on while everything arrives.
+        4. Mark each letter by its outcome; those that were not tried are free again.
+        5. Go on until nothing is due or one fails.
         """
         channel = self._channels[receiver]
         if not channel.lock.acquire(blocking=False):
@@ -119,6 +117,9 @@ class Sender:
 
     def _send_batch(self, receiver: str, notifier: Notifier) -> tuple[Sequence[Claimed], Sequence[Outcome]]:
         allowance = self._circuits[receiver].allowance(notifier.batch)
+        with self._database.platform() as session:
+            if not outbox.anything_due(session, receiver, self._clock.now()):
+                return (), ()
         with self._database.platform(write=True) as session:
             claimed = outbox.claim(session, receiver, self._owner, allowance, self._clock.now())
         if not claimed:
@@ -142,15 +143,15 @@ class Sender:
                 outbox.delivered(session, one, self._owner, now)
                 NOTIFICATIONS.labels(kind, "delivered").inc()
                 DWELL_SECONDS.labels(kind).observe(max(0.0, (now - one.created_at).total_seconds()))
-            case Failed(reason, retry_after) if one.attempts + 1 < MOST_ATTEMPTS:
-                pause = wait(one.attempts + 1, retry_after, self._jitter())
+            case Failed(reason, retry_after) if one.attempts < MOST_ATTEMPTS:
+                pause = wait(one.attempts, retry_after, self._jitter())
                 outbox.failed(session, one, self._owner, reason, now + timedelta(seconds=pause))
                 NOTIFICATIONS.labels(kind, "failed").inc()
-                _log.info("notification_failed", key=one.letter.key, attempts=one.attempts + 1, reason=reason)
+                _log.info("notification_failed", key=one.letter.key, attempts=one.attempts, reason=reason)
             case Failed(reason) | Refused(reason):
                 outbox.given_up(session, one, self._owner, reason, now)
                 NOTIFICATIONS.labels(kind, "dead").inc()
-                _log.warning("notification_given_up", key=one.letter.key, attempts=one.attempts + 1, reason=reason)
+                _log.warning("notification_given_up", key=one.letter.key, attempts=one.attempts, reason=reason)
 
     def _learn(self, receiver: str, outcome: Outcome) -> None:
         """What an outcome says about the receiver: a letter that it refuses shows that it answers."""

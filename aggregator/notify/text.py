@@ -12,19 +12,20 @@ from core.alarms.machine import Change
 Language = Literal["zh", "en"]
 
 _SEVERITY: Final = {
-    "zh": {Severity.HIGH: "高", Severity.MEDIUM: "中", Severity.LOW: "低"},
-    "en": {Severity.HIGH: "high", Severity.MEDIUM: "medium", Severity.LOW: "low"},
+    Severity.HIGH: {"zh": "高", "en": "high"},
+    Severity.MEDIUM: {"zh": "中", "en": "medium"},
+    Severity.LOW: {"zh": "低", "en": "low"},
 }
 _CHANGE: Final = {
-    "zh": {
-        Change.RAISED: "告警产生", Change.ROSE: "告警升级", Change.FELL: "告警降级", Change.RETURNED: "已恢复，等待人工解除",
-        Change.RECURRED: "再次发生", Change.FLAPPING: "告警抖动", Change.STEADY: "抖动结束", Change.RELIEVED: "告警解除",
-    },
-    "en": {
-        Change.RAISED: "raised", Change.ROSE: "rose", Change.FELL: "fell", Change.RETURNED: "over, waits for a person",
-        Change.RECURRED: "recurred", Change.FLAPPING: "flapping", Change.STEADY: "steady again", Change.RELIEVED: "relieved",
-    },
-}  # fmt: skip
+    Change.RAISED: {"zh": "告警产生", "en": "raised"},
+    Change.ROSE: {"zh": "告警升级", "en": "rose"},
+    Change.FELL: {"zh": "告警降级", "en": "fell"},
+    Change.RETURNED: {"zh": "已恢复，等待人工解除", "en": "over, waits for a person"},
+    Change.RECURRED: {"zh": "再次发生", "en": "recurred"},
+    Change.FLAPPING: {"zh": "告警抖动", "en": "flapping"},
+    Change.STEADY: {"zh": "抖动结束", "en": "steady again"},
+    Change.RELIEVED: {"zh": "告警解除", "en": "relieved"},
+}
 _LINES: Final = {
     "zh": ("对象", "类型", "级别", "产生时间", "解除时间", "租户", "主机", "编号"),
     "en": ("Object", "Type", "Severity", "Raised", "Relieved", "Tenant", "Host", "Alarm"),
@@ -33,7 +34,7 @@ _LINES: Final = {
 
 def title(said: Announcement, language: Language) -> str:
     """One line: severity, what happened, to what."""
-    severity, change = _SEVERITY[language][said.severity], _CHANGE[language][said.change]
+    severity, change = _SEVERITY[said.severity][language], _CHANGE[said.change][language]
     return f"[{severity}] {said.object_name or said.object_id}: {change}"
 
 
@@ -42,7 +43,7 @@ def body(said: Announcement, language: Language, zone: tzinfo) -> str:
     values = (
         f"{said.object_name} ({said.object_kind} {said.object_id})",
         said.category,
-        _SEVERITY[language][said.severity],
+        _SEVERITY[said.severity][language],
         f"{said.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S %z}",
         said.relieved_at and f"{said.relieved_at.astimezone(zone):%Y-%m-%d %H:%M:%S %z}",
         said.tenant_id,

@@ -75,7 +75,7 @@ class Evaluator:
         with self.database.platform() as session:
             letters = session.scalars(select(Outbox).order_by(Outbox.id)).all()
         return [
-            " ".join((letter.receiver, said.object_id, said.change, said.severity.name.lower()))
+            f"{letter.receiver} {said.object_id} {said.change} {said.severity.name.lower()}"
             for letter in letters
             for said in [Announcement.from_payload(letter.payload)]
         ]

@@ -217,7 +217,7 @@ STORY = [
 
 
 def test_a_crash_at_any_statement_loses_nothing_and_doubles_nothing(database: Database) -> None:
-    """Every evaluation of a story dies at its first, second, ... statement and at its commit, and is then done again."""
+    """Every evaluation of a story dies at its first, second, ... statement and its commit, and is then done again."""
     evaluator = Evaluator(database, policy=SLOW)
     crashes = 0
     for findings in STORY:

@@ -29,20 +29,25 @@ def host(name: str, **more: object) -> Host:
 
 
 def test_every_host_is_scraped_with_the_vms_that_the_inventory_places_on_it(database: Database) -> None:
-    with database.platform() as session:
+    with database.platform(write=True) as session:
         session.add(Tenant(id="t-1", name="tenant", created_at=NOW))
         session.add(host("h-1", vm_exporter_url="http://h-1:9177/metrics"))
         session.add(host("h-2", maintenance=True, state=HostState.OFFLINE))
         session.flush()
         for number, place in enumerate(["h-1", "h-1", "h-2", None]):
-            session.add(
-                Vm(id=f"vm-{number}", tenant_id="t-1", host_id=place, name="vm", created_at=NOW, vcpus=1, memory_mb=1, domain_uuid=f"u{number}")
-            )  # fmt: skip
-        session.flush()
+            session.add(vm(number, place))
+    with database.platform() as session:
         targets = list_targets(session)
     assert [target.id for target in targets] == ["h-1/libvirt", "h-1/node", "h-2/node"]
     assert targets[0].vms == {"u0": "vm-0", "u1": "vm-1"}
     assert targets[2] == Target("h-2/node", "h-2", Exporter.NODE, "http://h-2:9100/metrics")
+
+
+def vm(number: int, place: str | None) -> Vm:
+    return Vm(
+        id=f"vm-{number}", tenant_id="t-1", host_id=place, name="vm", created_at=NOW, vcpus=1, memory_mb=1,
+        domain_uuid=f"u{number}",
+    )  # fmt: skip
 
 
 @st.composite
