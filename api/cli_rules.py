@@ -48,8 +48,8 @@ def check(file: File = None, scrape: Scrape = "") -> None:
     _console.print(f"{len(book.rules)} rules: nothing to say", style="green")
 
 
-@rules_app.command()
-def test(
+@rules_app.command("test")
+def run_tests(
     file: Annotated[Path | None, typer.Argument(help="Test file; default: the tests of the shipped rules.")] = None,
     rules: Annotated[Path | None, typer.Option("--rules", help="Rule file; default: the rules in force.")] = None,
 ) -> None:
@@ -188,7 +188,13 @@ def _tallies(tallies: Sequence[Tally], since: str) -> Table:
 
 
 def _progress(noun: str) -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(noun), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(noun),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 

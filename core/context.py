@@ -38,13 +38,18 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request: a session that is scoped to the caller's tenant and lives as long as the request."""
+    """One request: a session that is scoped to the caller's tenant and lives as long as the request.
+
+    `server_id`: the server that accepts it (`core.tasks`); None where none runs, as on the command line: tasks that are
+    submitted there belong to whoever runs them.
+    """
 
     caller: Caller
     session: Session
     clock: Clock
     store: TimeSeriesStore
     settings: Settings
+    server_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

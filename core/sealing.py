@@ -13,7 +13,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -43,9 +42,6 @@ class Place:
     column: str
     row_id: str
 
-    def _bound(self) -> bytes:
-        return "\0".join((_VERSION, self.table, self.column, self.row_id)).encode()
-
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -68,7 +64,7 @@ class SealingKeys:
     def seal(self, plain: str, place: Place) -> Sealed:
         key_id = next(iter(self.keys))
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = AESGCM(self.keys[key_id]).encrypt(nonce, plain.encode(), place._bound())  # noqa: SLF001 - one module
+        sealed = AESGCM(self.keys[key_id]).encrypt(nonce, plain.encode(), _bound(place))
         return Sealed(f"{_VERSION}.{key_id}.{base64.b64encode(nonce + sealed).decode()}")
 
     def open(self, sealed: Sealed, place: Place) -> str:
@@ -79,9 +75,13 @@ class SealingKeys:
             raise Unsealable(f"sealed with key {key_id}, which {KEY_FILE} does not hold")
         nonce, sealed_bytes = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         try:
-            return AESGCM(key).decrypt(nonce, sealed_bytes, place._bound()).decode()  # noqa: SLF001 - one module
+            return AESGCM(key).decrypt(nonce, sealed_bytes, _bound(place)).decode()
         except InvalidTag as problem:
             raise Unsealable("changed, or sealed for another place") from problem
+
+
+def _bound(place: Place) -> bytes:
+    return f"{_VERSION}\0{place.table}\0{place.column}\0{place.row_id}".encode()
 
 
 def _parts(sealed: Sealed) -> tuple[str, str, bytes]:
@@ -94,29 +94,32 @@ def _parts(sealed: Sealed) -> tuple[str, str, bytes]:
 
 @lru_cache(maxsize=16)
 def sealing_keys(settings: Settings) -> SealingKeys:
-    """The keys of a data folder; their first use there creates one (0600). Raises Invalid when the file is damaged."""
+    """The keys of the settings, or else of the data folder; their first use there creates one (0600). Raises Invalid
+    when they are damaged."""
+    if settings.sealing_keys is not None:
+        return SealingKeys(_read("sealing_keys", "the text", settings.sealing_keys))
     path = settings.data_dir / KEY_FILE
     if not path.exists():
         create_private(path, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
-    return SealingKeys(dict(_key(path, line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()))
+    return SealingKeys(_read("data_dir", str(path), path.read_text(encoding="utf-8")))
 
 
-def _key(path: Path, line: str) -> tuple[str, bytes]:
+def _read(setting: str, where: str, text: str) -> dict[str, bytes]:
+    keys = [_key(word) for word in text.split()]
+    found = {hashlib.sha256(key).hexdigest()[:8]: key for key in keys if key is not None}
+    if len(found) != len(keys) or not found:
+        raise Invalid(
+            setting, f"{where} is damaged", "32 bytes in Base64 on each line; what was sealed needs the key it had"
+        )
+    return found
+
+
+def _key(word: str) -> bytes | None:
     try:
-        key = base64.b64decode(line.strip(), validate=True)
-    except (ValueError, binascii.Error) as problem:
-        raise _damaged(path) from problem
-    if len(key) != _KEY_BYTES:
-        raise _damaged(path)
-    return hashlib.sha256(key).hexdigest()[:8], key
-
-
-def _damaged(path: Path) -> Invalid:
-    return Invalid(
-        "data_dir",
-        f"{path} is damaged",
-        f"{_KEY_BYTES} bytes in Base64 on each line; restore it: without it sealed passwords and keys are lost",
-    )
+        key = base64.b64decode(word, validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return key if len(key) == _KEY_BYTES else None
 
 
 class SealedText(TypeDecorator[Sealed]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -29,6 +29,23 @@ class Settings:
     quota_storage_gb: Annotated[int, Ge(0)] = _setting(0, "GB of storage of a new tenant whose quota is not given")
     quota_subnets: Annotated[int, Ge(0)] = _setting(0, "subnets of a new tenant whose quota is not given")
     quota_outer_ips: Annotated[int, Ge(0)] = _setting(0, "outer IPs of a new tenant whose quota is not given")
+    sealing_keys: str | None = _setting(
+        None, "keys that seal passwords in the database, in Base64, newest first; default: a file in data_dir", secret=True
+    )
+    cpu_overcommit: Annotated[float, Ge(1), Le(64)] = _setting(2.0, "virtual CPUs per core that hosts take, at most")
+
+    task_workers: Annotated[int, Ge(1), Le(256)] = _setting(4, "tasks under way at once, in one process")
+    tasks_after_restart: Literal["lose", "resume"] = _setting(
+        "lose", "what becomes of tasks that were queued when their server stopped: lose or resume"
+    )
+    task_heartbeat: Annotated[float, Ge(0.1), Le(60)] = _setting(
+        2.0, "seconds between two signs of life of a server, and between two looks at dead servers' tasks"
+    )
+    task_server_timeout: Annotated[float, Ge(1)] = _setting(
+        30.0, "seconds without a sign of life until a server on another machine counts as dead"
+    )
+    task_retention: Annotated[float, Ge(30)] = _setting(90.0, "days that ended tasks are kept")
+
     timezone: str | None = _setting(None, "IANA zone of all times on the wire and of day lines; default: the server's")
     page_numbers: bool = _setting(False, "read the start of a page as a page number in every search, not as a row position")
 
@@ -49,6 +66,8 @@ class Settings:
     )
 
     rules_file: Path | None = _setting(None, "YAML file of alarm rules instead of the shipped ones")
+    notify_file: Path | None = _setting(None, "YAML file of notification receivers and routes; without it nobody is told")
+    alarm_retention: Annotated[float, Ge(1)] = _setting(365.0, "days that relieved alarms and their history are kept")
 
     sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
     sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")

@@ -17,9 +17,7 @@ from core.alarms.machine import Change
 
 
 class Chat:
-    """`url` in the form of Apprise, `language` of the text, `zone` of its times. Raises ValueError for a URL it does
-    not know.
-    """
+    """`url` in the form of Apprise, `language` of the text, `zone` of its times."""
 
     kind = "apprise"
     batch = 3
@@ -27,8 +25,7 @@ class Chat:
     def __init__(self, url: str, language: text.Language, zone: tzinfo) -> None:
         asset = apprise.AppriseAsset(app_id="starvc", app_desc="starvc", app_url="", async_mode=False)
         self._service = apprise.Apprise(asset=asset)
-        if not self._service.add(url):
-            raise ValueError("Apprise does not know this URL")
+        self._service.add(url)
         self._language: text.Language = language
         self._zone = zone
 
@@ -53,3 +50,8 @@ class Chat:
             body_format=apprise.NotifyFormat.TEXT,
         )
         return Delivered() if taken else Failed("the service did not take the message")
+
+
+def understood(url: str) -> bool:
+    """Whether Apprise knows the service, and the URL has all that the service needs."""
+    return bool(apprise.Apprise().add(url))

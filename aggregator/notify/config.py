@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from aggregator.notify.alertmanager import Alertmanager
-from aggregator.notify.chat import Chat
+from aggregator.notify.chat import Chat, understood
 from aggregator.notify.port import Notifier
 from aggregator.notify.text import Language
 from aggregator.notify.webhook import Webhook
@@ -74,6 +74,8 @@ class Receiver(_Strict):
         for url in (self.webhook, self.alertmanager):
             if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
                 raise refuse("its URL has no scheme or no host", "http://HOST[:PORT][/PATH] or https://...")
+        if self.apprise is not None and not understood(self.apprise):
+            raise refuse("Apprise does not understand its URL", "a URL as in the list of Apprise's services")
         if self.headers and self.webhook is None:
             raise refuse("headers are for webhooks", "headers beside webhook only")
         return self
@@ -171,7 +173,7 @@ def parse(file: str, text: str) -> Notifications:
 
 
 def notifier(receiver: Receiver, zone: tzinfo) -> Notifier:
-    """The channel of a receiver. Raises ValueError for a URL that Apprise does not know."""
+    """The channel of a receiver."""
     if receiver.webhook is not None:
         return Webhook(receiver.webhook, receiver.headers)
     if receiver.alertmanager is not None:

@@ -28,9 +28,9 @@ redirects.
 """
 
 
-def client(headers: Mapping[str, str] | None = None) -> httpx.Client:
+def client(headers: Mapping[str, str] | None = None, timeout: float = TIMEOUT_SECONDS) -> httpx.Client:
     return httpx.Client(
-        headers=dict(headers or {}), timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False,
+        headers=dict(headers or {}), timeout=timeout, follow_redirects=False, trust_env=False,
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0),
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ def post(with_client: httpx.Client, url: str, content: bytes, headers: Mapping[s
         with with_client.stream("POST", url, content=content, headers=asked) as answer:
             return _outcome(answer)
     except httpx.TimeoutException as error:
-        return Failed(f"no answer in {TIMEOUT_SECONDS:g} s ({type(error).__name__})")
+        return Failed(f"no answer in time ({type(error).__name__})")
     except httpx.HTTPError as error:
         return Failed(f"{type(error).__name__}: {error}")
 

@@ -59,8 +59,15 @@ def claim(session: Session, receiver: str, owner: str, limit: int, now: datetime
     )
     rows = session.scalars(due).all()
     for row in rows:
-        row.lease_owner, row.lease_until, row.attempts = owner, now + LEASE, row.attempts + 1
-    return [Claimed(r.id, Letter(r.key, Announcement.from_payload(r.payload)), r.attempts, r.created_at) for r in rows]
+        if row.attempts >= MOST_ATTEMPTS:
+            row.dead_at = now
+        else:
+            row.lease_owner, row.lease_until, row.attempts = owner, now + LEASE, row.attempts + 1
+    return [
+        Claimed(row.id, Letter(row.key, Announcement.from_payload(row.payload)), row.attempts, row.created_at)
+        for row in rows
+        if row.dead_at is None
+    ]
 
 
 def delivered(session: Session, claimed: Claimed, owner: str, now: datetime) -> None:

@@ -58,6 +58,11 @@ class Sender:
     def receivers(self) -> Sequence[str]:
         return tuple(self._channels)
 
+    @property
+    def forgetful(self) -> Sequence[str]:
+        """Those that `remind` is for."""
+        return tuple(name for name, channel in self._channels.items() if isinstance(channel.notifier, Forgetful))
+
     def step(self, receiver: str) -> int:
         """Send what is due, batch after batch; how many letters were delivered.
 
@@ -95,14 +100,13 @@ class Sender:
                 self._learn(receiver, channel.notifier.remind(mine))
 
     def keep_house(self) -> None:
-        """1. Give up letters to receivers that are gone. 2. Forget old letters. 3. Publish gauges."""
+        """1. Give up letters to receivers that are gone. 2. Forget old letters."""
         now = self._clock.now()
         with self._database.platform(write=True) as session:
             buried = outbox.bury_strangers(session, self.receivers, now)
             outbox.forget_letters(session, now - KEPT)
         if buried:
             _log.warning("letters_of_unknown_receivers_buried", letters=buried)
-        self.publish()
 
     def publish(self) -> None:
         """Set the gauges of alarms and of the outbox."""

@@ -11,14 +11,16 @@ from aggregator.notify.port import Failed, Letter, Outcome
 
 
 class Webhook:
-    """`url` gets the announcement's payload. `headers` go along with each request, for a token."""
+    """`url` gets the announcement's payload. `headers` go along with each request, for a token. `timeout` in seconds."""
 
     kind = "webhook"
     batch = 5
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str] | None = None, timeout: float = http.TIMEOUT_SECONDS
+    ) -> None:
         self._url = url
-        self._client = http.client(headers)
+        self._client = http.client(headers, timeout)
 
     def send(self, letters: Sequence[Letter]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []

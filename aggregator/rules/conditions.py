@@ -16,8 +16,8 @@ from core.timeseries.store import Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """The limits of a rule's rungs after its overrides: `raise_at` and `clear_at` (rungs, n), NaN for rungs without limits;
-    `enabled` (n,)."""
+    """The limits of a rule's rungs after its overrides: `raise_at` and `clear_at` (rungs, n), NaN for rungs without
+    limits; `enabled` (n,)."""
 
     raise_at: Floats
     clear_at: Floats
@@ -52,6 +52,7 @@ def _judge(condition: Condition, rule: Rule, limits: Limits, view: View) -> Judg
 
 def _speaking(condition: Composite, rule: Rule) -> int:
     """Which part's value stands for the whole: the one with the main leaf, else the first that measures anything."""
+
     def measures(part: Condition) -> int:
         if isinstance(part, Composite):
             return max(measures(inner) for inner in part.parts)
@@ -86,7 +87,8 @@ def _judge_targets(condition: Measured, rule: Rule, view: View) -> Judged:
 
 
 def _judge_silence(condition: NoData, rule: Rule, view: View) -> Judged:
-    """RAISE needs silence that somebody was there to hear: a start of ours, a new object or a gap of ours is no evidence."""
+    """RAISE needs silence that somebody was there to hear: a start of ours, a new object or a gap of ours is no
+    evidence."""
     population = view.census.populations[condition.kind]
     silence = view.silence(condition.kind)
     if silence is None:

@@ -1,8 +1,9 @@
 """All rules on all objects at one moment: arrays in, findings out. Decides; reads and writes nothing.
 
-Only what matters becomes a `Finding`: what is not clear, and what the alarm machine has in hand already (`open_states`). The
-worst moments, and where each is closed: a store that fails gives FAILED and clears nothing (`verdicts`); a host in
-maintenance, or stopped on purpose, raises nothing new and still clears; a stopped VM is clear of everything.
+Only what matters becomes a `Finding`: what is not clear, and what the alarm machine has in hand already
+(`open_states`). The worst moments, and where each is closed: a store that fails gives FAILED and clears nothing
+(`verdicts`); a host in maintenance, or stopped on purpose, raises nothing new and still clears; a stopped VM is
+clear of everything.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from core.compute.rows import VmState
 from core.timeseries.fields import Kind
 
 OpenState = tuple[str, str]
-"""(rule id, object id) of which the alarm machine remembers something: pending, raised, clearing, latched or flapping."""
+"""(rule id, object id) of which the alarm machine remembers something: pending, raised, clearing, latched or flapping.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,9 +52,7 @@ class Evaluated:
         return any((outcome.judged.codes == FAILED).any() for outcome in self.outcomes)
 
 
-def evaluate(
-    book: RuleBook, limits: Mapping[str, Limits], view: View, open_states: Collection[OpenState]
-) -> Evaluated:
+def evaluate(book: RuleBook, limits: Mapping[str, Limits], view: View, open_states: Collection[OpenState]) -> Evaluated:
     """`limits` by rule id (`overrides.limits_of`, for the census of `view`)."""
     opened: dict[str, list[str]] = defaultdict(list)
     for rule_id, object_id in open_states:

@@ -1,7 +1,7 @@
 """Why an alarm was raised, or was not: the last evaluations of every rule on every object, in columns.
 
-A value takes four bytes and the verdicts of all rungs two, so that twenty rules on ten thousand objects, twelve evaluations deep,
-take 15 MB. Reasons are worded when they are asked for.
+A value takes four bytes and the verdicts of all rungs two, so that twenty rules on ten thousand objects, twelve
+evaluations deep, take 15 MB. Reasons are worded when they are asked for.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class Memory:
         for outcome in evaluated.outcomes:
             population = evaluated.view.census.populations[outcome.rule.kind]
             column = _Column(
-                evaluated.view.moment.now, population, outcome.judged.values.astype(np.float32), _pack(outcome.judged.codes)
+                evaluated.view.moment.now,
+                population,
+                outcome.judged.values.astype(np.float32),
+                _pack(outcome.judged.codes),
             )
             columns[outcome.rule.id] = deque([*self._columns.get(outcome.rule.id, ()), column], maxlen=self._depth)
         with self._lock:
@@ -84,7 +87,9 @@ class Memory:
             raise NotFound(rule.kind.value, object_id)
         known = [(column, column.population.position.get(object_id)) for column in reversed(columns)]
         return [
-            _explain(rule, limits[rule_id], evaluated, column, there, place) for column, there in known if there is not None
+            _explain(rule, limits[rule_id], evaluated, column, there, place)
+            for column, there in known
+            if there is not None
         ]
 
     def size(self) -> int:
@@ -93,9 +98,7 @@ class Memory:
             return sum(c.values.nbytes + c.codes.nbytes for columns in self._columns.values() for c in columns)
 
 
-def _explain(
-    rule: Rule, limits: Limits, evaluated: Evaluated, column: _Column, there: int, place: int
-) -> Explanation:
+def _explain(rule: Rule, limits: Limits, evaluated: Evaluated, column: _Column, there: int, place: int) -> Explanation:
     """`there`: where the object stood then; `place`: where it stands now."""
     value = float(column.values[there])
     codes = [int(column.codes[there]) >> _BITS * row & 7 for row in range(len(rule.steps))]

@@ -1,8 +1,9 @@
-"""The past that forecasts, changes and minute conditions need: a few columns of the lines of one kind and level, kept in memory.
+"""The past that forecasts, changes and minute conditions need: a few columns of the lines of one kind and level, kept
+in memory.
 
-Reading hours of lines for all objects at every evaluation would be most of its cost, so windows are read once, when they are
-final; the newest ones are read again until they are. The first read goes in small pieces: whole lines are much wider than the
-columns that are kept.
+Reading hours of lines for all objects at every evaluation would be most of its cost, so windows are read once, when
+they are final; the newest ones are read again until they are. The first read goes in small pieces: whole lines are
+much wider than the columns that are kept.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Window:
 
 
 class History:
-    """`columns` of the last `span` seconds. Failure of the store passes through as StoreUnavailable and leaves it usable."""
+    """`columns` of the last `span` seconds. Failure of the store passes through as StoreUnavailable and leaves it
+    usable."""
 
     def __init__(self, kind: Kind, level: Level, columns: Sequence[Column], span: float) -> None:
         self.kind = kind
@@ -99,7 +101,9 @@ class History:
         self.lines.clear()
         source = before.locate(population.ids)
         for begin, window in self._windows.items():
-            columns = np.where(source == NOBODY, np.nan, window.columns[:, source]) if len(before) else np.full(
-                (len(self._columns), len(population)), np.nan
+            columns = (
+                np.where(source == NOBODY, np.nan, window.columns[:, source])
+                if len(before)
+                else np.full((len(self._columns), len(population)), np.nan)
             )
             self._windows[begin] = Window(columns, window.final)

@@ -1,8 +1,8 @@
 """What ought to be there: the objects that rules are about, whom they belong to, and the states that excuse them.
 
-`Inventory` is read in one go; `Census` numbers its objects, so that everything about them is an array. A name tells its owner:
-`<host id>/<device>`, `<vm id>/<device>`, and for scrape targets `<host id>/<source>`. Devices of hosts stand in no table: they are
-expected once they were seen.
+`Inventory` is read in one go; `Census` numbers its objects, so that everything about them is an array. A name tells
+its owner: `<host id>/<device>`, `<vm id>/<device>`, and for scrape targets `<host id>/<source>`. Devices of hosts
+stand in no table: they are expected once they were seen.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Disk, Nic, Vm
+from core.compute.state import judged_state
 from core.hosts.rows import Host
 from core.timeseries.fields import Kind
 
@@ -70,13 +71,18 @@ class Inventory:
 
 def read_inventory(session: Session) -> Inventory:
     """Everything of every tenant: needs the platform's session."""
-    hosts = session.execute(
-        select(Host.id, Host.name, Host.origin, Host.hypervisor_version, Host.state, Host.maintenance, Host.vm_exporter_url)
-        .order_by(Host.id)
-    ).all()  # fmt: skip
-    vms = session.execute(
-        select(Vm.id, Vm.name, Vm.tenant_id, Vm.host_id, Vm.type_code, Vm.model_code, Vm.state).order_by(Vm.id)
-    ).all()
+    host_columns = (
+        Host.id,
+        Host.name,
+        Host.origin,
+        Host.hypervisor_version,
+        Host.state,
+        Host.maintenance,
+        Host.vm_exporter_url,
+    )
+    hosts = session.execute(select(*host_columns).order_by(Host.id)).all()
+    vm_columns = Vm.id, Vm.name, Vm.tenant_id, Vm.host_id, Vm.type_code, Vm.model_code, Vm.state
+    vms = session.execute(select(*vm_columns).order_by(Vm.id)).all()
     disks = session.execute(select(Disk.vm_id, Disk.device).where(Disk.vm_id.is_not(None), Disk.device.is_not(None)))
     nics = session.execute(select(Nic.vm_id, Nic.device))
     return Inventory(
@@ -96,8 +102,8 @@ def _sources(vm_exporter_url: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The objects of one kind, numbered. `host` and `vm` are the positions of their owners among hosts and VMs, or NOBODY;
-    a VM's host is its owner too."""
+    """The objects of one kind, numbered. `host` and `vm` are the positions of their owners among hosts and VMs, or
+    NOBODY; a VM's host is its owner too."""
 
     kind: Kind
     ids: Sequence[str]

@@ -1,7 +1,8 @@
 """What a rule says, read and checked: frozen, every duration in seconds, every limit a number.
 
-A rule's condition is a tree; its leaves compare something with limits. The limits of one leaf, the *main* one, come from the
-rule's levels (and the overrides change them); every other measured leaf brings its own. `load` reads files into this.
+A rule's condition is a tree; its leaves compare something with limits. The limits of one leaf, the *main* one, come
+from the rule's levels (and the overrides change them); every other measured leaf brings its own. `load` reads files
+into this.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The sum of `fields`, or 100 times it by `percent_of`. `kind` is the rule's, or TARGET: the targets of the object's host."""
+    """The sum of `fields`, or 100 times it by `percent_of`. `kind` is the rule's, or TARGET: the targets of the
+    object's host."""
 
     kind: Kind
     fields: tuple[str, ...]

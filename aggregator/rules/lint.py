@@ -1,4 +1,5 @@
-"""What is allowed and still not what anybody wants: rules that never fire, rungs that are never reached, alarms that flap."""
+"""What is allowed and still not what anybody wants: rules that never fire, rungs that are never reached, alarms that
+flap."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def _never(rule: Rule, _interval: float) -> Iterator[Problem]:
             continue
         for field, band in _bands(rule, leaf):
             if _impossible(leaf, band):
-                yield _advise(rule, field, f"{leaf.measure} is never {band.op} {band.raise_at:g}", "a limit that can be passed")
+                yield _advise(
+                    rule, field, f"{leaf.measure} is never {band.op} {band.raise_at:g}", "a limit that can be passed"
+                )
 
 
 def _impossible(leaf: Measured, band: Band) -> bool:
@@ -91,7 +94,12 @@ def _flaps(rule: Rule, _interval: float) -> Iterator[Problem]:
     for step in rule.steps:
         band = step.band
         if band and band.op not in (Op.EQ, Op.NE) and band.clear_at == band.raise_at and not step.clear_for:
-            yield _advise(rule, f"{_level(step)}.clear", "clears at the limit that raises, at once", "a value with a distance, or for")
+            yield _advise(
+                rule,
+                f"{_level(step)}.clear",
+                "clears at the limit that raises, at once",
+                "a value with a distance, or for",
+            )
 
 
 def _empty_words(rule: Rule, _interval: float) -> Iterator[Problem]:

@@ -1,4 +1,5 @@
-"""One rule of the declared shape, made sense of: fields that exist, limits where they belong, a forecast with its level."""
+"""One rule of the declared shape, made sense of: fields that exist, limits where they belong, a forecast with its
+level."""
 
 from __future__ import annotations
 
@@ -60,17 +61,26 @@ class Reader:
             return None
         mains = [leaf for leaf in leaves(condition) if isinstance(leaf, Measured) and leaf.band is None]
         if len(mains) > 1:
-            self._wrong(("when",), f"{len(mains)} measured conditions take the limits of the rule", "one; raise: {op, value} in the others")
+            self._wrong(
+                ("when",),
+                f"{len(mains)} measured conditions take the limits of the rule",
+                "one; raise: {op, value} in the others",
+            )
         main = mains[0] if mains else None
         if main is not None and main.measure.kind is not spec.kind:
-            self._wrong(("when",), "a measure of other objects cannot take the limits of the rule", "raise: {op, value} beside it")
+            self._wrong(
+                ("when",),
+                "a measure of other objects cannot take the limits of the rule",
+                "raise: {op, value} beside it",
+            )
         steps = tuple(self._steps(main))
         overrides = tuple(self._overrides(main, steps))
         if self.problems:
             return None
         return Rule(
             spec.id, spec.kind, spec.category, condition, steps, spec.message.model_dump(), spec.runbook,
-            spec.no_data, spec.relief, spec.limit, spec.labels, overrides, self._source.file, self._source.line(self._path),
+            spec.no_data, spec.relief, spec.limit, spec.labels, overrides,
+            self._source.file, self._source.line(self._path),
         )  # fmt: skip
 
     def _wrong(self, at: Path, problem: str, allowed: str) -> None:
@@ -83,7 +93,9 @@ class Reader:
 
     def _condition(self, given: schema.Condition, at: Path, inside: schema.Condition | None) -> Condition | None:
         if given.raise_ is not None and inside is None:
-            self._wrong((*at, "raise"), "the limits of the outermost condition are the rule's", "raise inside any or all")
+            self._wrong(
+                (*at, "raise"), "the limits of the outermost condition are the rule's", "raise inside any or all"
+            )
         if given.any_ is not None or given.all_ is not None:
             return self._composite(given, at)
         if given.no_data is not None:
@@ -109,7 +121,9 @@ class Reader:
 
     def _unlimited(self, given: schema.Condition, at: Path, condition: NoData | StateIn) -> Condition:
         if given.raise_ is not None:
-            self._wrong((*at, "raise"), "this condition compares no value", "raise only beside threshold, change and forecast")
+            self._wrong(
+                (*at, "raise"), "this condition compares no value", "raise only beside threshold, change and forecast"
+            )
         return condition
 
     def _kind(self, given: str | None, at: Path) -> Kind:
@@ -121,7 +135,11 @@ class Reader:
         if given.threshold is not None:
             measure = self._measure(given.threshold, (*at, "threshold"))
             band = self._band(given, at)
-            return None if measure is None else Threshold(measure, band, RunsOn(given.threshold.runs_on), Stat(given.threshold.stat))
+            return (
+                None
+                if measure is None
+                else Threshold(measure, band, RunsOn(given.threshold.runs_on), Stat(given.threshold.stat))
+            )
         if given.change is not None:
             measure = self._measure(given.change, (*at, "change"))
             window = self._window(given.change.window, SHORTEST_CHANGE, (*at, "change", "window"))
@@ -134,7 +152,11 @@ class Reader:
         self, given: schema.Condition, forecast: schema.Forecast, at: Path, inside: schema.Condition | None
     ) -> Condition | None:
         if inside is None or not any(part.threshold is not None for part in inside.all_ or ()):
-            self._wrong((*at, "forecast"), "a forecast alone raises false alarms", "all: [forecast, threshold], with the level above which it counts")
+            self._wrong(
+                (*at, "forecast"),
+                "a forecast alone raises false alarms",
+                "all: [forecast, threshold], with the level above which it counts",
+            )
         reaches = forecast.reaches
         if isinstance(reaches, str):
             self._field(reaches, self._spec.kind, (*at, "forecast", "reaches"))
@@ -182,7 +204,11 @@ class Reader:
     def _sided(self, band: Band, at: Path) -> Band:
         if band.wrong_side:
             side = "at most" if band.op.rises else "at least" if band.op.falls else "exactly"
-            self._wrong(at, f"{band.clear_at:g} is on the wrong side of raise {band.op} {band.raise_at:g}", f"{side} {band.raise_at:g}")
+            self._wrong(
+                at,
+                f"{band.clear_at:g} is on the wrong side of raise {band.op} {band.raise_at:g}",
+                f"{side} {band.raise_at:g}",
+            )
         return band
 
     def _steps(self, main: Measured | None) -> Iterator[Step]:
@@ -220,7 +246,11 @@ class Reader:
 
     def _check_order(self, lower: Step, upper: Step, at: Path) -> None:
         if upper.severity <= lower.severity:
-            self._wrong((*at, "severity"), f"{upper.severity.name.lower()} does not rise", f"above {lower.severity.name.lower()}")
+            self._wrong(
+                (*at, "severity"),
+                f"{upper.severity.name.lower()} does not rise",
+                f"above {lower.severity.name.lower()}",
+            )
         if lower.band and upper.band and lower.band.op is not upper.band.op:
             self._wrong((*at, "raise", "op"), f"{upper.band.op} differs from the level below", str(lower.band.op))
 
@@ -237,7 +267,9 @@ class Reader:
                     allowed = ", ".join(s.name.lower() for s, b in bands.items() if b) or "only disabled: true"
                     self._wrong((*at, "levels", word), "the rule has no limit of this level", allowed)
                     continue
-                shifts[Severity[word.upper()]] = self._shift(level, band, (*at, "levels", word), isinstance(main, Forecast))
+                shifts[Severity[word.upper()]] = self._shift(
+                    level, band, (*at, "levels", word), isinstance(main, Forecast)
+                )
             yield Override(*_matched(given.match), given.disabled, shifts)
 
     def _shift(self, level: schema.OverrideLevel, band: Band, at: Path, durations: bool) -> Shift:  # noqa: FBT001 - private

@@ -1,4 +1,5 @@
-"""The rules' own metrics. `starvc_rules_last_evaluation_timestamp_seconds` is the dead-man's switch: alarm when it stands still."""
+"""The rules' own metrics. `starvc_rules_last_evaluation_timestamp_seconds` is the dead-man's switch: alarm when it
+stands still."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Series as people write them in rule tests, one sample per scrape.
 
-`5` one sample; `5x3` it and three more; `1+2x3` is 1 3 5 7 and `9-2x3` is 9 7 5 3; `_` and `_x3` no sample; `stale` no sample from
-here on, until the next token; `late` the sample before once more, seen one scrape too late; `reset` a counter that began anew: no
-rate at that scrape; `error` and `errorx3` the store does not answer.
+`5` one sample; `5x3` it and three more; `1+2x3` is 1 3 5 7 and `9-2x3` is 9 7 5 3; `_` and `_x3` no sample; `stale`
+no sample from here on, until the next token; `late` the sample before once more, seen one scrape too late; `reset`
+a counter that began anew: no rate at that scrape; `error` and `errorx3` the store does not answer.
 """
 
 from __future__ import annotations

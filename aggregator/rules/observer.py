@@ -1,8 +1,8 @@
 """What is kept between two evaluations: the census, the past, and since when each object has been watched.
 
-Losing it costs nothing but time: silence is counted anew from the start, so that our own absence is nobody's. The worst moment is
-the first look after a start: an object with an open alarm that no table knows (a host's disk) has not been seen yet, and must not
-be taken for gone - `open_objects` are expected until they were silent for an hour.
+Losing it costs nothing but time: silence is counted anew from the start, so that our own absence is nobody's. The
+worst moment is the first look after a start: an object with an open alarm that no table knows (a host's disk) has
+not been seen yet, and must not be taken for gone - `open_objects` are expected until they were silent for an hour.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ class Observer:
         return replace(view, asked_since=asked)
 
     def _count(
-        self, inventory: Inventory, frames: Mapping[Kind, Frame | None], now: float, open_objects: Iterable[tuple[Kind, str]]
+        self,
+        inventory: Inventory,
+        frames: Mapping[Kind, Frame | None],
+        now: float,
+        open_objects: Iterable[tuple[Kind, str]],
     ) -> None:
         """Bring the census up to date; the same objects keep their numbers, and so everything computed from them."""
         known = self._census if inventory.same_objects(self._census.inventory) else Census(inventory, self._census.seen)
@@ -120,9 +124,7 @@ class Observer:
             if name in seen:
                 seen[name] = max(seen[name], time)
 
-    def _refresh(
-        self, store: Readable, census: Census, now: float
-    ) -> Mapping[tuple[Kind, Level], History | None]:
+    def _refresh(self, store: Readable, census: Census, now: float) -> Mapping[tuple[Kind, Level], History | None]:
         due = self._needs.partial or now - self._refreshed >= _REFRESH or now < self._refreshed
         result: dict[tuple[Kind, Level], History | None] = {}
         for key, history in self._histories.items():
@@ -147,7 +149,9 @@ class Observer:
             since = np.where(before[2], before[1], now)
         else:
             place = {name: position for position, name in enumerate(before[0])}
-            old = np.fromiter((place.get(name, NOBODY) for name in population.ids), dtype=np.intp, count=len(population))
+            old = np.fromiter(
+                (place.get(name, NOBODY) for name in population.ids), dtype=np.intp, count=len(population)
+            )
             padded = np.append(np.where(before[2], before[1], now), now)
             since = padded[old]
         self._asked[kind] = (population.ids, since, expected)

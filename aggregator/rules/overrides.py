@@ -36,7 +36,7 @@ def limits_of(rule: Rule, census: Census) -> Limits:
 
 
 def _matching(override: Override, rule: Rule, census: Census) -> Bools:
-    """Which objects: by the VM they belong to, else by their host. A label of the VM hides the same label of its host."""
+    """Which objects: by the VM they belong to, else by their host. A VM's label hides the same label of its host."""
     inventory, population = census.inventory, census.populations[rule.kind]
     vm_matches = np.zeros(len(inventory.vms) + 1, dtype=np.bool_)
     host_matches = np.zeros(len(inventory.hosts) + 1, dtype=np.bool_)

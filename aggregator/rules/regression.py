@@ -21,7 +21,8 @@ class Line:
         """Seconds from `now` until the line rises to `full`; infinite when it does not rise, 0 when it is there."""
         left = np.asarray(full, dtype=np.float64) - (self.value + self.slope * (now - self.origin))
         rising = self.slope > 0
-        seconds = np.where(rising, left / np.where(rising, self.slope, 1.0), np.inf)
+        with np.errstate(over="ignore"):  # hardly any slope: infinity is the right answer
+            seconds = np.where(rising, left / np.where(rising, self.slope, 1.0), np.inf)
         seconds = np.where(left <= 0, 0.0, seconds)
         return np.where(np.isnan(left) | np.isnan(self.slope), np.nan, seconds)
 

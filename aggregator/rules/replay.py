@@ -1,7 +1,8 @@
 """Rules over stored history: what they would have done. The real evaluator and the real machine, minute by minute.
 
-Samples live for hours and lines for days, so a replay reads minute lines and takes each minute's mean for its sample: a peak
-shorter than a minute is not seen, and `for` counts in minutes. Inventory and states are those of now.
+Samples live for hours and lines for days, so a replay reads minute lines and takes each minute's mean for its
+sample: a peak shorter than a minute is not seen, and `for` counts in minutes. Inventory and states are those of
+now.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class _Minutes:
     now: float = 0.0
 
     def latest(self, kind: Kind, since: float, objects: Collection[str] | None = None) -> Frame:
-        """The means of the newest minute line that ended at `now`."""
-        lines = self.store.read_lines(Level.MINUTE, kind, self.now - MINUTE, self.now, objects)
+        """The means of the minute that ended at `now`."""
+        lines = self.store.read_lines(Level.MINUTE, kind, max(since, self.now - MINUTE), self.now, objects)
         if not lines:
             return Frame(kind, (), np.empty(0), np.empty((0, len(FIELDS[kind]))))
         newest = lines[-1]
@@ -60,7 +61,8 @@ def replay(
     book: RuleBook, store: Readable, inventory: Inventory, since: float, until: float,
     progress: Callable[[float], None] = lambda _done: None,
 ) -> Sequence[Tally]:  # fmt: skip
-    """From `since` to `until` (epoch seconds). `book` must be loaded for a scrape interval of MINUTE. `progress`: share done.
+    """From `since` to `until` (epoch seconds). `book` must be loaded for a scrape interval of MINUTE. `progress`:
+    share done.
 
     Raises StoreUnavailable.
     """
@@ -97,7 +99,9 @@ def _play(
 def _tally(
     rule_id: str, states: Mapping[tuple[str, str], State], changes: Mapping[tuple[str, Change, str], int]
 ) -> Tally:
-    raised = {name: times for (rule, change, name), times in changes.items() if rule == rule_id and change is Change.RAISED}
+    raised = {
+        name: times for (rule, change, name), times in changes.items() if rule == rule_id and change is Change.RAISED
+    }
     flaps = sum(times for (rule, change, _), times in changes.items() if rule == rule_id and change is Change.FLAPPING)
     still = sum(1 for (rule, _), state in states.items() if rule == rule_id and state.severity is not None)
     return Tally(rule_id, sum(raised.values()), flaps, still, raised)

@@ -19,9 +19,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9
 Operator = Literal[">", ">=", "<", "<=", "==", "!="]
 SeverityWord = Literal["low", "medium", "high"]
 HostStateWord = Literal["stopped", "running", "offline", "fault_detecting", "ha_detecting"]
-VmStateWord = Literal[
-    "stopped", "running", "suspended", "installing", "cloning", "fault_detecting", "create_failed"
-]
+VmStateWord = Literal["stopped", "running", "suspended", "installing", "cloning", "fault_detecting", "create_failed"]
 Limit = float | Time
 
 
@@ -68,18 +66,21 @@ class Measure(_Strict):
 
 class Threshold(Measure):
     runs_on: Literal["fresh", "partial", "final"] = Field(
-        "fresh", description="fresh: the newest sample; partial: the newest minute, even unfinished; final: the newest final minute"
+        "fresh",
+        description="fresh: the newest sample; partial: the newest minute, even unfinished; final: the newest final one",
     )
     stat: Literal["mean", "min", "max"] = Field("mean", description="of a minute; for runs_on partial and final")
 
 
 class Change(Measure):
     window: Time = Field(description="the value now minus the value this long ago; at least 2m")
-    relative: bool = Field(False, description="in percent of the earlier value instead of in the field's unit")
+    relative: bool = Field(default=False, description="in percent of the earlier value instead of in the field's unit")
 
 
 class Forecast(Measure):
-    reaches: str | float = Field(description="field or number at which it is full; the rule's value is the time until then")
+    reaches: str | float = Field(
+        description="field or number at which it is full; the rule's value is the time until then"
+    )
     window: Time = Field(description="how far back the straight line is fitted; at least 10m")
 
 
@@ -102,7 +103,7 @@ CONDITIONS = ("threshold", "change", "forecast", "no_data", "host_state", "vm_st
 
 
 class Condition(_Strict):
-    """Exactly one of the conditions; `raise` and `clear` only inside any/all, for a limit that is not the rule's own."""
+    """Exactly one of the conditions; `raise` and `clear` only inside any/all, for a limit not the rule's own."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in CONDITIONS]})
 
@@ -191,7 +192,9 @@ class RuleSpec(_Strict):
     clear: ClearWhen | None = None
     no_data: NoDataPolicy = Field(NoDataPolicy.KEEP, description="what missing samples do to an alarm")
     relief: Relief = Field(Relief.AUTO, description="manual: an alarm stays until a person relieves it")
-    limit: int = Field(1000, ge=1, le=1_000_000, description="open alarms of this rule, from which no new ones are made")
+    limit: int = Field(
+        1000, ge=1, le=1_000_000, description="open alarms of this rule, from which no new ones are made"
+    )
     labels: dict[str, str] = Field(default_factory=dict)
     message: Message = Field(description="may hold {object}, {value}, {limit}, {unit}")
     runbook: str = Field(min_length=1, max_length=512, description="one line: what to do")
@@ -201,7 +204,9 @@ class RuleSpec(_Strict):
     def _levels_or_one(self) -> Self:
         single = {name for name in ("severity", "raise", "clear") if name in _spelt(self)}
         if self.levels is not None and single:
-            raise refuse(f"levels and {' and '.join(sorted(single))} given", "either levels, or severity with raise and clear")
+            raise refuse(
+                f"levels and {' and '.join(sorted(single))} given", "either levels, or severity with raise and clear"
+            )
         if self.levels is None and self.severity is None:
             raise refuse("neither levels nor severity given", "either levels, or severity with raise and clear")
         return self

@@ -1,6 +1,7 @@
 """A time-series store that holds what a test says, and shows of it what had arrived at the test's own time.
 
-Lines are computed from the visible samples when they are asked for, naively: the tests of rules must not depend on the rollups.
+Lines are computed from the visible samples when they are asked for, naively: the tests of rules must not depend on
+the rollups.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def shaped(source: Source, model: type[M]) -> M:
 
 
 def _essential(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Of a value that fits no member of a union pydantic reports each member, and a list without one good item it calls too
-    short: one report of each fault is enough."""
+    """Of a value that fits no member of a union pydantic reports each member, and a list without one good item it calls
+    too short: one report of each fault is enough."""
     kept: dict[Path, ErrorDetails] = {}
     for detail in details:
         kept.setdefault(_clean(detail["loc"]), detail)

@@ -1,7 +1,7 @@
 """The store as one evaluation sees it: one read per kind and step, for all rules together.
 
-The worst moment is a store that answers for one kind and not for another: what could not be read is None, and every verdict that
-needs it is FAILED, never CLEAR.
+The worst moment is a store that answers for one kind and not for another: what could not be read is None, and every
+verdict that needs it is FAILED, never CLEAR.
 """
 
 from __future__ import annotations

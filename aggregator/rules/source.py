@@ -18,7 +18,7 @@ _ITEMS: Final[Mapping[str | int, str]] = {"rules": "id", "tests": "name"}
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a rule file. `rule` is empty when it concerns the file; `field` is the path inside the rule."""
+    """One thing wrong in a rule file. `rule` is empty when it concerns the file; `field`: the path inside the rule."""
 
     file: str
     line: int

@@ -1,9 +1,11 @@
-"""The shell around the rules, run by a scheduler: look, evaluate, settle; measured, on a grid of slots, deaf to clock jumps.
+"""The shell around the rules, run by a scheduler: look, evaluate, settle; measured, on a grid of slots, deaf to clock
+jumps.
 
-Races and worst moments. A step that is late evaluates the slot it is in and counts those it missed: never a burst. A wall clock
-that moved against the monotonic one makes all ages meaningless for a moment: that step evaluates nothing, and silences begin
-anew. The process may die between evaluation and settlement: nothing was settled then, and the next slot finds the same. Rules
-that cannot be used never replace those in force. Two steps at once are refused by a lock.
+Races and worst moments. A step that is late evaluates the slot it is in and counts those it missed: never a burst.
+A wall clock that moved against the monotonic one makes all ages meaningless for a moment: that step evaluates
+nothing, and silences begin anew. The process may die between evaluation and settlement: nothing was settled then,
+and the next slot finds the same. Rules that cannot be used never replace those in force. Two steps at once are
+refused by a lock.
 """
 
 from __future__ import annotations

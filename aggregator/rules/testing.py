@@ -1,4 +1,5 @@
-"""Runs rule tests: a script of samples and states, the real evaluator, the real alarm machine, a clock that is a number."""
+"""Runs rule tests: a script of samples and states, the real evaluator, the real alarm machine, a clock that is a
+number."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ class Seen:
 
     def __str__(self) -> str:
         severity = self.transition.severity_after or self.transition.severity_before
-        return f"{durations.spell(self.at)} {self.transition.change} {severity.name.lower() if severity else ''}".strip()
+        return (
+            f"{durations.spell(self.at)} {self.transition.change} {severity.name.lower() if severity else ''}".strip()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ def load_trials(file: FilePath) -> Sequence[Trial]:
     source = Source(file.name, file.read_text("utf-8"))
     trials = shaped(source, TrialFile).tests
     problems = [
-        source.problem(("tests", position, "series", name), "unknown series", "a field name, node.FIELD or libvirt.FIELD")
+        source.problem(
+            ("tests", position, "series", name), "unknown series", "a field name, node.FIELD or libvirt.FIELD"
+        )
         for position, trial in enumerate(trials)
         for name in trial.series
         if not _known(name)
@@ -74,7 +79,9 @@ def load_trials(file: FilePath) -> Sequence[Trial]:
 
 def _known(name: str) -> bool:
     source, _, target_field = name.rpartition(".")
-    return target_field in COLUMN[Kind.TARGET] if source in _SOURCES else any(name in names for names in COLUMN.values())
+    return (
+        target_field in COLUMN[Kind.TARGET] if source in _SOURCES else any(name in names for names in COLUMN.values())
+    )
 
 
 def run(trial: Trial, rule: Rule) -> Verdict:

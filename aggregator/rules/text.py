@@ -95,7 +95,8 @@ def describe(condition: Condition) -> str:
         source = "its targets" if condition.kind is Kind.TARGET else "it"
         return f"no sample of {source} for {durations.spell(condition.seconds)}"
     if isinstance(condition, StateIn):
-        return f"{condition.owner} state in ({', '.join(sorted(_state_name(condition.owner, code) for code in condition.raised))})"
+        names = sorted(_state_name(condition.owner, code) for code in condition.raised)
+        return f"{condition.owner} state in ({', '.join(names)})"
     if isinstance(condition, Forecast):
         text = f"time until {condition.measure} reaches {condition.reaches}"
     elif isinstance(condition, Change):

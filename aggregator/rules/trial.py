@@ -33,7 +33,9 @@ class Trial(_Strict):
     object: str | None = Field(None, description="default: h1, v1, v1/vda, v1/net0 or h1/node, by the rule's kind")
     scrape: Time = Field("10s", description="scrape interval")
     evaluate: Time | None = Field(None, description="evaluation interval; default: the scrape interval")
-    series: dict[str, str] = Field(description="by field of the rule's kind; `node.up` and `libvirt.up` for the host's targets")
+    series: dict[str, str] = Field(
+        description="by field of the rule's kind; `node.up` and `libvirt.up` for the host's targets"
+    )
     host_state: dict[Time, HostStateWord] = Field(default_factory=dict, description="by time from which it holds")
     vm_state: dict[Time, VmStateWord] = Field(default_factory=dict)
     maintenance: dict[Time, bool] = Field(default_factory=dict)
@@ -64,4 +66,3 @@ class TrialFile(_Strict):
 
 def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TrialFile.model_json_schema(by_alias=True)}
-

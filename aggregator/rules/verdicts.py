@@ -1,7 +1,8 @@
 """Verdicts as small numbers, so that ten thousand of them combine in one array operation.
 
-The order is the order of `any`: the worst of several verdicts is their maximum. An unknown part keeps `any` from being CLEAR and
-`all` from being RAISE, and nothing else (Kleene's three-valued logic, with the band of the hysteresis beside CLEAR).
+The order is the order of `any`: the worst of several verdicts is their maximum. An unknown part keeps `any` from
+being CLEAR and `all` from being RAISE, and nothing else (Kleene's three-valued logic, with the band of the
+hysteresis beside CLEAR).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def combine(how: How, parts: Sequence[Codes]) -> Codes:
 
 
 def gather(how: How, codes: Codes, owners: NDArray[np.intp], size: int) -> Codes:
-    """Verdicts (rungs, m) of members into verdicts (rungs, size) of their owners; NO_DATA for owners without members."""
+    """Verdicts (rungs, m) of members into verdicts (rungs, size) of owners; NO_DATA for owners without members."""
     turned = codes if how is How.ANY else _TURN[codes]
     worst = np.zeros((codes.shape[0], size), dtype=np.uint8)
     for row, members in zip(worst, turned, strict=True):

@@ -1,4 +1,5 @@
-"""One moment, as rules look at it: samples, lines and states in the order of the populations; each measure computed once."""
+"""One moment, as rules look at it: samples, lines and states in the order of the populations; each measure computed
+once."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """`samples` and `histories` are None where the store failed. `asked_since`: by object, since when it is in question."""
+    """`samples` and `histories` are None where the store failed. `asked_since`: by object, since when it is in
+    question."""
 
     moment: Moment
     census: Census
@@ -55,13 +57,20 @@ class View:
 
     def values(self, condition: Threshold | Change | Forecast) -> Floats | None:
         """(n,) values of the condition's measure, NaN for no data; None when the store failed."""
-        key = (condition.measure, type(condition), level_of(condition), getattr(condition, "window", None), *_details(condition))
+        key = (
+            condition.measure,
+            type(condition),
+            level_of(condition),
+            getattr(condition, "window", None),
+            *_details(condition),
+        )
         if key not in self._memory:
             self._memory[key] = self._compute(condition)
         return self._memory[key]
 
     def silence(self, kind: Kind) -> tuple[Floats, Floats] | None:
-        """(n,) seconds since the newest sample (infinite: none), and seconds of silence that were watched; None: store failed."""
+        """(n,) seconds since the newest sample (infinite: none), and seconds of silence that were watched; None: store
+        failed."""
         samples = self.samples[kind]
         if samples is None:
             return None
@@ -91,7 +100,8 @@ class View:
         return np.array([host.maintenance for host in self.census.inventory.host_states], dtype=np.intp)
 
     def expected(self, kind: Kind) -> Bools:
-        """(n,) the objects that ought to have samples: of running VMs, of hosts that are not stopped; never in maintenance."""
+        """(n,) the objects that ought to have samples: of running VMs, of hosts that are not stopped; never in
+        maintenance."""
         if kind not in self._expected:
             population = self.census.populations[kind]
             vm_state = at(self.vm_states, population.vm, UNKNOWN_STATE)
@@ -124,7 +134,9 @@ class View:
     def _measured(self, measure: Measure, condition: Threshold | None = None) -> Floats | None:
         if condition is None or condition.runs_on is RunsOn.FRESH:
             fresh = self.fresh(measure.kind)
-            return None if fresh is None else _reckon(measure, {n: fresh[:, c] for n, c in COLUMN[measure.kind].items()})
+            return (
+                None if fresh is None else _reckon(measure, {n: fresh[:, c] for n, c in COLUMN[measure.kind].items()})
+            )
         history = self.histories[measure.kind, Level.MINUTE]
         if history is None:
             return None
@@ -149,7 +161,8 @@ class View:
         return 100.0 * (newest - earlier) / np.where(earlier == 0, np.nan, np.abs(earlier))
 
     def _forecast(self, condition: Forecast) -> Floats | None:
-        """The later answer of two lines, through the whole window and through its newest half: growth that has ended is none."""
+        """The later answer of two lines, through the whole window and through its newest half: growth that has ended is
+        none."""
         measure, now = condition.measure, self.moment.now
         history, fresh = self.histories[measure.kind, level_of(condition) or Level.MINUTE], self.fresh(measure.kind)
         if history is None or fresh is None:

@@ -141,12 +141,13 @@ class Machine(Collector):
         yield GaugeMetricFamily("node_time_seconds", "System time in seconds since epoch (1970).", value=time.time())
         name = platform.uname()
         labels = {"sysname": name.system, "release": name.release, "version": name.version, "machine": name.machine}
+        labels |= {"nodename": name.node, "domainname": self._proc.domainname()}
         info = GaugeMetricFamily(
             "node_uname_info",
             "Labeled system information as provided by the uname system call.",
-            labels=(*labels, "nodename"),
+            labels=tuple(labels),
         )
-        info.add_metric((*labels.values(), name.node), 1)
+        info.add_metric(tuple(labels.values()), 1)
         yield info
 
 

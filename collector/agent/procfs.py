@@ -96,6 +96,10 @@ class Proc:
         blocks = (self.root / "cpuinfo").read_text().strip().split("\n\n")
         return [dict(_pair(line) for line in block.splitlines() if ":" in line) for block in blocks]
 
+    def domainname(self) -> str:
+        """The NIS domain name, which uname(2) tells and Python does not."""
+        return (self.root / "sys/kernel/domainname").read_text().strip()
+
     def _rows(self, name: str) -> Iterator[list[str]]:
         with (self.root / name).open() as lines:
             for line in lines:

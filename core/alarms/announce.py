@@ -35,7 +35,9 @@ class _Decision:
 
 def announce(session: Session, routing: Routing, now: datetime) -> None:
     """One outbox row for each announcement that is due and each of its receivers."""
-    outstanding = session.scalars(select(Alarm).where(Alarm.outstanding).order_by(Alarm.id)).all()
+    outstanding = session.scalars(
+        select(Alarm).where(Alarm.outstanding).order_by(Alarm.created_at, Alarm.object_id, Alarm.id)
+    ).all()
     if not outstanding:
         return
     around = circumstances(session, now)

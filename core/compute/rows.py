@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.types import Code, Row, TenantOwned
@@ -47,12 +47,16 @@ class VmLock(IntEnum):
 class Vm(Row, TenantOwned):
     """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it.
 
-    `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet the VMs of
-    a suspected host are shown as such (`core.compute.state`).
+    `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet
+    the VMs of a suspected host are shown as such (`core.compute.state`). `lock_task` holds the lock
+    (`core.compute.locks`).
     """
 
     __tablename__ = "vm"
-    __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "id"),
+        CheckConstraint("(lock = 0) = (lock_task IS NULL)", name="lock_has_a_task"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
@@ -63,6 +67,7 @@ class Vm(Row, TenantOwned):
     created_at: Mapped[datetime] = mapped_column(index=True)
     state: Mapped[VmState] = mapped_column(Code(VmState), default=VmState.RUNNING)
     lock: Mapped[VmLock] = mapped_column(Code(VmLock), default=VmLock.NONE)
+    lock_task: Mapped[str | None] = mapped_column(ForeignKey("task.id"), index=True)
     vcpus: Mapped[int]
     memory_mb: Mapped[int]
     type_code: Mapped[str] = mapped_column(String(64), default="")

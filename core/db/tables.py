@@ -6,10 +6,11 @@ from core.alarms import rows as _alarms
 from core.compute import rows as _compute
 from core.db.types import Row
 from core.hosts import rows as _hosts
+from core.tasks import rows as _tasks
 from core.tenancy import rows as _tenancy
 
 __all__ = ["METADATA"]
 
-_MODULES = (_alarms, _compute, _hosts, _tenancy)
+_MODULES = (_alarms, _compute, _hosts, _tasks, _tenancy)
 
 METADATA = Row.metadata

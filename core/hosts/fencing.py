@@ -35,7 +35,7 @@ class Fencings:
         self._collect(host_id)
         if self._power is None or host_id in self._running or self._certified.get(host_id) == token:
             return
-        _log.warning("fencing", host_id=host_id, token=token)
+        _log.warning("fencing", host_id=host_id, fence=token)
         self._running[host_id] = (token, self._executor.submit(self._power.fence, host_id, within))
 
     def _collect(self, host_id: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from aggregator.hosts import HostWatch, Outside, period
+from aggregator.rules.inventory import read_inventory
 from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import FindVms, search
 from core.db.engine import Database
@@ -295,3 +296,19 @@ def test_a_step_in_which_nothing_changes_writes_nothing(cloud: Cloud) -> None:
 
 def test_steps_are_frequent_and_never_rarer_than_once_a_second() -> None:
     assert (period(10.0), period(1.0), period(0.2)) == (1.0, 0.5, 0.1)
+
+
+def test_alarms_see_the_suspicion_and_go_on_to_expect_the_vms_of_a_dead_host(cloud: Cloud) -> None:
+    cloud.add_vm("v1", "h1", ha_enabled=False)
+
+    def judged() -> list[int]:
+        with cloud.database.platform() as session:
+            return list(read_inventory(session).vm_states)
+
+    cloud.run(60)
+    cloud.conditions["h1"] = Condition.CRASHED
+    cloud.run(25)
+    assert judged() == [VmState.FAULT_DETECTING]
+    cloud.run(30)
+    assert cloud.state("h1") is HostState.STOPPED
+    assert (judged(), shown(cloud)) == ([VmState.RUNNING], {"v1": VmState.STOPPED})

@@ -14,7 +14,7 @@ from aggregator.rules.inventory import HostItem, HostNow, Inventory, VmItem
 from aggregator.rules.language import RuleBook
 from aggregator.rules.load import load_files, shipped_files
 from aggregator.rules.observer import Observer
-from aggregator.rules.scripted import ScriptedStore, Track
+from aggregator.rules.scripted import ScriptedStore
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, Level, Lines
 
@@ -91,7 +91,9 @@ def test_twenty_rules_on_ten_thousand_vms(raising: int) -> None:
     for stage, times in stages.items():
         print(f"  {stage:9} {1000 * np.median(times[1:]):7.1f} ms")
     total = sum(float(np.median(times[1:])) for times in stages.values())
-    print(f"  total     {1000 * total:7.1f} ms = {20 * VMS / total / 1e6:.1f} million rule x object/s, {found} findings")
+    print(
+        f"  total     {1000 * total:7.1f} ms = {20 * VMS / total / 1e6:.1f} million rule x object/s, {found} findings"
+    )
     print(f"  explain   {memory.size() / 1e6:.1f} MB for {len(stages['look'])} evaluations")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -36,7 +37,9 @@ def same(mine: Sequence[Sample], theirs: Sequence[Sample]) -> bool:
 
 
 @pytest.mark.parametrize("name", ["node_page", "libvirt_page"])
-def test_recorded_pages_give_the_stock_parsers_samples_at_every_speed(name: str, request: pytest.FixtureRequest) -> None:
+def test_recorded_pages_give_the_stock_parsers_samples_at_every_speed(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     body: bytes = request.getfixturevalue(name)
     expected, parser = stock(body.decode()), Parser()
     first = parser.parse(body)
@@ -98,10 +101,8 @@ def test_any_sequence_of_pages_gives_the_stock_parsers_samples(sequence: list[st
 def test_garbage_raises_parse_error_or_nothing(body: bytes) -> None:
     parser = Parser()
     for text in (body, body + b"\n"):
-        try:
+        with suppress(ParseError):
             parser.parse(text)
-        except ParseError as error:
-            assert str(error)
 
 
 @given(cut=st.integers(1, 20_000), noise=st.binary(max_size=5), at=st.integers(0, 50_000))
@@ -111,10 +112,8 @@ def test_a_damaged_page_never_raises_anything_else_and_is_forgotten(cut: int, no
     whole = parser.parse(body)
     at %= len(body)
     for damaged in (body[:-cut], body[:at] + noise + body[at:]):
-        try:
+        with suppress(ParseError):
             parser.parse(damaged)
-        except ParseError:
-            continue
     assert same(ours(parser.parse(body)), ours(whole))
 
 

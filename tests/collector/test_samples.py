@@ -76,10 +76,14 @@ def test_the_recorded_host_page_gives_what_its_numbers_say(node: Target, node_pa
     assert list(found[Kind.NIC]) == ["host-1/eth0"]
 
 
-def test_the_recorded_hypervisor_page_gives_all_vms_and_no_invented_memory(libvirt: Target, libvirt_page: bytes) -> None:
+def test_the_recorded_hypervisor_page_gives_all_vms_and_no_invented_memory(
+    libvirt: Target, libvirt_page: bytes
+) -> None:
     scraper = Scraper(libvirt)
     scraper.at(0, libvirt_page)
-    later = grown(libvirt_page, **{'cpu_time_seconds_total{domain="m00"': 2.5, 'receive_bytes_total{domain="m00"': 10240.0})
+    later = grown(
+        libvirt_page, **{'cpu_time_seconds_total{domain="m00"': 2.5, 'receive_bytes_total{domain="m00"': 10240.0}
+    )
     found = scraper.at(10, later)
     assert {kind: len(rows) for kind, rows in found.items()} == {Kind.VM: 40, Kind.DISK: 40, Kind.NIC: 40}
     vm = found[Kind.VM]["vm-m00"]
@@ -259,11 +263,15 @@ def test_mounts_of_one_device_and_virtual_file_systems_count_once_or_not_at_all(
         labels = f'device="{device}",fstype="{fstype}",mountpoint="{point}"'
         return f"node_filesystem_size_bytes{{{labels}}} {size * MB}\nnode_filesystem_free_bytes{{{labels}}} {MB}\n"
 
-    page = (
-        mount("/dev/sda1", "ext4", "/", 100) + mount("/dev/sda1", "ext4", "/var/lib/bind", 100)
-        + mount("tmpfs", "tmpfs", "/run", 7) + mount("overlay", "overlay", "/x", 9) + mount("/dev/sdb", "xfs", "/data", 50)
-        + mount("nas:/x", "nfs4", "/nas", 999) + 'node_disk_read_bytes_total{device="sda"} 1\n'
-    )  # fmt: skip
+    mounts = [
+        ("/dev/sda1", "ext4", "/", 100),
+        ("/dev/sda1", "ext4", "/var/lib/bind", 100),
+        ("tmpfs", "tmpfs", "/run", 7),
+        ("overlay", "overlay", "/x", 9),
+        ("/dev/sdb", "xfs", "/data", 50),
+        ("nas:/x", "nfs4", "/nas", 999),
+    ]
+    page = "".join(mount(*one) for one in mounts) + 'node_disk_read_bytes_total{device="sda"} 1\n'
     host = Target("h/node", "h", Exporter.NODE, "http://h/")
     found = Scraper(host).at(0, page)
     assert (found[Kind.HOST]["h"]["disk_size"], found[Kind.HOST]["h"]["disk_used"]) == (150, 148)

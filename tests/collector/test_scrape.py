@@ -57,7 +57,6 @@ async def outcome(fetcher: Fetcher) -> bytes | Failure:
     try:
         return await fetcher.fetch()
     except ScrapeFailed as failed:
-        assert str(failed)
         return failed.failure
 
 

@@ -36,7 +36,9 @@ def test_offsets_are_spread_over_the_interval_and_differ_between_installations()
 
 
 @given(INTERVALS, st.lists(st.floats(0.001, 5), min_size=1, max_size=30))
-def test_each_target_is_due_once_per_call_and_every_slot_is_either_made_or_missed(interval: float, naps: list[float]) -> None:
+def test_each_target_is_due_once_per_call_and_every_slot_is_either_made_or_missed(
+    interval: float, naps: list[float]
+) -> None:
     slots = Slots(interval, 3)
     slots.add("a", NOW)
     first = slots.next()

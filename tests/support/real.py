@@ -65,10 +65,11 @@ def server(
     log: Path,
     env: dict[str, str] | None = None,
     seconds: float = 20.0,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is up when the block starts and gone when it ends, whatever happened in between."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(env or {})})
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(env or {})}, cwd=cwd)
         try:
             eventually(lambda: ready() or _died(process, log), seconds)
             yield process

@@ -36,7 +36,9 @@ def test_threshold_examples_are_rules(line: str) -> None:
     assert parse_rules("rules.md", f"version: 1\nrules:\n{rule}", 10.0)
 
 
-@pytest.mark.parametrize("block", [b for b in re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL) if b.startswith("when:\n")])
+@pytest.mark.parametrize(
+    "block", [b for b in re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL) if b.startswith("when:\n")]
+)
 def test_composite_examples_are_rules(block: str) -> None:
     indented = "".join(f"    {line}\n" for line in block.splitlines())
     assert parse_rules("rules.md", f"version: 1\nrules:\n  - id: a\n    kind: host\n{REST}{indented}", 10.0)

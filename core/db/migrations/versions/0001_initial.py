@@ -121,6 +121,51 @@ def upgrade() -> None:
     sa.Column('matchers', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_maintenance_window'))
     )
+    op.create_table('server',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('livelock', sa.Text(), nullable=False),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('beats', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_server'))
+    )
+    op.create_table('task',
+    sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=True),
+    sa.Column('kind', sa.String(length=64), nullable=False),
+    sa.Column('object_type', sa.String(length=32), nullable=False),
+    sa.Column('object_id', sa.String(length=64), nullable=False),
+    sa.Column('state', sa.Integer(), nullable=False),
+    sa.Column('ending', sa.Integer(), nullable=True),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('progress', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('deadline', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('retry_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('settlements', sa.Integer(), nullable=False),
+    sa.Column('cancel_requested', sa.Boolean(), nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=True),
+    sa.Column('fence', sa.Integer(), nullable=False),
+    sa.Column('arguments', sa.JSON(), nullable=False),
+    sa.Column('sealed', sa.Text(), nullable=True),
+    sa.CheckConstraint('(ended_at IS NULL) = (state IN (2, 3))', name=op.f('ck_task_ended_has_a_time')),
+    sa.CheckConstraint('ended_at IS NULL OR sealed IS NULL', name=op.f('ck_task_ended_keeps_no_secret')),
+    sa.CheckConstraint('progress BETWEEN 0 AND 100', name=op.f('ck_task_progress_in_percent')),
+    sa.CheckConstraint('state <> 2 OR owner IS NOT NULL OR ending IS NOT NULL', name=op.f('ck_task_running_has_an_owner')),
+    sa.PrimaryKeyConstraint('number', name=op.f('pk_task')),
+    sa.UniqueConstraint('id', name=op.f('uq_task_id'))
+    )
+    with op.batch_alter_table('task', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_task_created_at'), ['created_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_task_ended_at'), ['ended_at'], unique=False)
+        batch_op.create_index('ix_task_object_type_object_id', ['object_type', 'object_id', 'number'], unique=False)
+        batch_op.create_index(batch_op.f('ix_task_owner'), ['owner'], unique=False)
+        batch_op.create_index('ix_task_queue', ['number'], unique=False, sqlite_where=sa.text('state = 3'), postgresql_where=sa.text('state = 3'))
+        batch_op.create_index(batch_op.f('ix_task_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index('uq_task_running', ['object_type', 'object_id'], unique=True, sqlite_where=sa.text('state = 2'), postgresql_where=sa.text('state = 2'))
+
     op.create_table('tenant',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('name', sa.String(length=128), nullable=False),
@@ -234,6 +279,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('state', sa.Integer(), nullable=False),
     sa.Column('lock', sa.Integer(), nullable=False),
+    sa.Column('lock_task', sa.String(length=64), nullable=True),
     sa.Column('vcpus', sa.Integer(), nullable=False),
     sa.Column('memory_mb', sa.Integer(), nullable=False),
     sa.Column('type_code', sa.String(length=64), nullable=False),
@@ -241,7 +287,9 @@ def upgrade() -> None:
     sa.Column('is_template', sa.Boolean(), nullable=False),
     sa.Column('ha_enabled', sa.Boolean(), nullable=False),
     sa.Column('domain_uuid', sa.String(length=36), nullable=False),
+    sa.CheckConstraint('(lock = 0) = (lock_task IS NULL)', name=op.f('ck_vm_lock_has_a_task')),
     sa.ForeignKeyConstraint(['host_id'], ['host.id'], name=op.f('fk_vm_host_id')),
+    sa.ForeignKeyConstraint(['lock_task'], ['task.id'], name=op.f('fk_vm_lock_task')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_vm_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_vm')),
     sa.UniqueConstraint('domain_uuid', name=op.f('uq_vm_domain_uuid')),
@@ -250,6 +298,7 @@ def upgrade() -> None:
     with op.batch_alter_table('vm', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_vm_created_at'), ['created_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_host_id'), ['host_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_vm_lock_task'), ['lock_task'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_name'), ['name'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_tenant_id'), ['tenant_id'], unique=False)
 
@@ -309,6 +358,7 @@ def downgrade() -> None:
     with op.batch_alter_table('vm', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_vm_tenant_id'))
         batch_op.drop_index(batch_op.f('ix_vm_name'))
+        batch_op.drop_index(batch_op.f('ix_vm_lock_task'))
         batch_op.drop_index(batch_op.f('ix_vm_host_id'))
         batch_op.drop_index(batch_op.f('ix_vm_created_at'))
 
@@ -336,6 +386,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_tenant_name'))
 
     op.drop_table('tenant')
+    with op.batch_alter_table('task', schema=None) as batch_op:
+        batch_op.drop_index('uq_task_running', sqlite_where=sa.text('state = 2'), postgresql_where=sa.text('state = 2'))
+        batch_op.drop_index(batch_op.f('ix_task_tenant_id'))
+        batch_op.drop_index('ix_task_queue', sqlite_where=sa.text('state = 3'), postgresql_where=sa.text('state = 3'))
+        batch_op.drop_index(batch_op.f('ix_task_owner'))
+        batch_op.drop_index('ix_task_object_type_object_id')
+        batch_op.drop_index(batch_op.f('ix_task_ended_at'))
+        batch_op.drop_index(batch_op.f('ix_task_created_at'))
+
+    op.drop_table('task')
+    op.drop_table('server')
     op.drop_table('maintenance_window')
     with op.batch_alter_table('host_event', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_host_event_reason'))

@@ -1,0 +1,5 @@
+"""`python -m api` is `starvc`."""
+
+from api.cli import main
+
+main()

@@ -1,0 +1,160 @@
+"""Starting, stopping, and being refused: what an operator meets first."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.wire.client import StarVCenter
+from tests.support.product import Product, command, host_ids, rows
+from tests.support.real import free_port
+
+STOP_SECONDS = 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_says_where_it_is_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    product = Product(tmp_path, port=port).start()
+    try:
+        assert product.start_seconds < 15
+        said = product.log.read_text("utf-8")
+        base = f"http://127.0.0.1:{port}"
+        for address in ("/", "/starvcenter/services/cloudresource", "/starvcenter/services", "/metrics"):
+            assert f"{base}{address}" in said
+        assert f"starvc call cloudhost/search --url {base}" in said
+        assert product.platform_token in said
+        assert product.demo_token in said
+        for name in ("platform-token", "demo-token", "token.key"):
+            assert stat.S_IMODE((product.data / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE(product.data.stat().st_mode) == 0o700
+        assert product.end(number) == 0
+    finally:
+        product.stop()
+    assert not product.errors()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+
+
+def test_a_second_start_keeps_tokens_hosts_and_vms_and_tells_no_secret(tmp_path: Path) -> None:
+    with Product(tmp_path) as product:
+        token, hosts = product.platform_token, host_ids(product)
+    told = product.log.stat().st_size
+    with product:
+        assert product.platform_token == token
+        assert host_ids(product) == hosts
+        assert token not in product.log.read_text("utf-8")[told:]
+    assert not product.errors()
+
+
+def test_a_folder_that_another_process_holds_is_refused(product: Product) -> None:
+    refused = command(product.data, "up", port=0)
+    assert refused.returncode == 1
+    assert "cannot start" in refused.stderr
+    assert str(product.data) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert rows(product.platform("cloudhost/search"))
+
+
+def test_a_port_in_use_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = command(tmp_path / "data", "up", port=port)
+    assert refused.returncode == 1
+    assert "cannot start" in refused.stderr
+    assert f"127.0.0.1:{port}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "http"),
+        ("port", "70000"),
+        ("scrape_interval", "0"),
+        ("scrape_timeout", "-1"),
+        ("sim_hosts", "many"),
+        ("timezone", "Mars/Olympus"),
+        ("log_level", "LOUD"),
+        ("raw_retention", "240"),
+        ("database_url", "mongodb://nowhere"),
+        ("rules_file", "/nowhere/rules.yaml"),
+        ("platform_token", "short"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
+    settings: dict[str, object] = {"port": 0, "sim_hosts": 0, "sim_vms": 0, name: value}
+    refused = command(tmp_path / "data", "up", **settings)
+    assert refused.returncode == 1
+    assert name in refused.stderr.lower()
+    assert "Traceback" not in refused.stderr
+
+
+def test_vms_without_hosts_are_no_refusal_for_an_operator_who_turns_the_simulation_off(tmp_path: Path) -> None:
+    """`STARVC_SIM_HOSTS=0` alone is enough, and the token of the environment is the platform's."""
+    token = "a-token-from-the-environment"
+    with Product(tmp_path, sim_hosts=0, sim_vms=24, platform_token=token) as product:
+        with StarVCenter(product.url, token) as platform:
+            assert [host["host.id"] for host in rows(platform("cloudhost/search"))] == ["host-local"]
+            assert rows(platform("cloudvm/search")) == []
+        assert token not in product.log.read_text("utf-8")
+        answer = httpx.post(f"{product.url}/simulation/heal", headers={"KEY_TOKEN": token}, trust_env=False)
+        assert answer.status_code == 404
+    assert not product.errors()
+
+
+def test_config_shows_the_settings_in_force_and_masks_secrets(tmp_path: Path) -> None:
+    secret = "a-token-nobody-may-read"
+    url = "postgresql://starvc:a-password@127.0.0.1/starvc"
+    for arguments in (("config",), ("config", "--json")):
+        shown = command(tmp_path, *arguments, platform_token=secret, database_url=url, scrape_interval=7)
+        assert shown.returncode == 0, shown.stderr
+        assert secret not in shown.stdout
+        assert "a-password" not in shown.stdout
+        assert "********" in shown.stdout
+    assert json.loads(shown.stdout)["scrape_interval"] == "7.0"
+
+
+def test_settings_come_from_a_dotenv_and_a_toml_file_too(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".env").write_text("STARVC_SIM_HOSTS=3\nSTARVC_SIM_VMS=5\n", "utf-8")
+    (elsewhere / "starvc.toml").write_text("sim_vms = 9\nsim_seed = 42\n", "utf-8")
+    shown = json.loads(command(tmp_path / "data", "config", "--json").stdout)
+    assert (shown["sim_hosts"], shown["sim_vms"], shown["sim_seed"]) == ("3", "5", "42")
+
+
+def test_call_speaks_the_wire_format_for_people(product: Product) -> None:
+    called = command(product.data, "call", "cloudvm/search", '{"vm.id": "vm-sim-00001"}', "--url", product.url)
+    assert called.returncode == 0, called.stderr
+    answer = json.loads(called.stdout)
+    assert answer["dataCount"] == 1
+    assert answer["data"][0]["vm.id"] == "vm-sim-00001"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("cloudvm/search", "{"), "not JSON"),
+        (("cloudvm/search", "[]"), "must be a JSON object"),
+        (("cloudvm/nothing/there",), "cloudvm/nothing/there"),
+        (("cloudvm/search", '{"page.startnum": 1, "page.everypagenum": 31}'), "page.everypagenum"),
+        (("cloudvm/search", "--token", "wrong"), "1003"),
+        (("cloudvm/search", "--url", "http://127.0.0.1:9"), "cannot be reached"),
+    ],
+)
+def test_a_call_that_fails_says_why(product: Product, arguments: tuple[str, ...], reason: str) -> None:
+    called = command(product.data, "call", *arguments, *(() if "--url" in arguments else ("--url", product.url)))
+    assert called.returncode == 1
+    assert reason in called.stderr
+    assert "Traceback" not in called.stderr
