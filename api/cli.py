@@ -37,10 +37,10 @@ def _version(*, version: Annotated[bool, typer.Option("--version", help="Show th
 @app.command()
 def up() -> None:
     """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
-    from api.greeting import greet  # the other commands start faster without these
+    settings = _settings()
+    from api.greeting import greet  # bad settings and other commands need not wait for these
     from api.up import REFUSALS, running, until_told
 
-    settings = _settings()
     configure(settings.log_level, as_json=settings.log_json)
     try:
         with running(settings) as announced:

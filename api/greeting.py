@@ -1,10 +1,14 @@
-"""What `starvc up` says when it is up: addresses, tokens, and a first command to try."""
+"""What `starvc up` says when it is up: addresses, tokens, and a first command to try.
+
+One thing a line, never wrapped or cut: it is copied from terminals and from logs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
+from rich.text import Text
 
 from api.cli_server import DEFAULT_URL
 from api.up import Announced
@@ -13,25 +17,42 @@ from core import __version__
 from core.settings import Settings
 from core.tenancy.tokens import PLATFORM_TOKEN_FILE
 
+_INDENT = 18
+
 
 def greet(settings: Settings, announced: Announced) -> None:
     """Say on standard output where everything is, and what to try first."""
-    console = Console()
-    lines = Table.grid(padding=(0, 2))
-    lines.add_row("Console", f"{announced.url}/")
-    lines.add_row("API", f"{announced.url}{BASE}")
-    lines.add_row("Its description", f"{announced.url}{SERVICES}")
-    lines.add_row("Metrics", f"{announced.url}/metrics")
-    lines.add_row(
-        "Watched", f"{announced.hosts} simulated hosts, {announced.vms} VMs" + (", this machine" * settings.agent)
-    )
-    lines.add_row("Platform token", announced.platform_token or f"in {settings.data_dir / PLATFORM_TOKEN_FILE}")
-    if announced.demo_token:
-        lines.add_row("Demo tenant", announced.demo_token)
-    console.print(Panel(lines, title=f"starvc {__version__}", expand=False))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\n[bold]starvc {__version__}[/bold] is up\n")
+    for name, text in _facts(settings, announced):
+        console.print(Text(f"  {name:{_INDENT}}", style="dim"), Text(text), sep="")
     at = "" if announced.url == DEFAULT_URL else f" --url {announced.url}"
-    console.print("Try:")
-    console.print(f"  starvc call cloudhost/search{at}", highlight=False, soft_wrap=True)
+    console.print("\nTry:\n")
+    console.print(Text(f"  starvc call cloudhost/search{at}"))
     console.print(
-        f"  curl -s -X POST -H 'KEY_TOKEN: TOKEN' {announced.url}{BASE}/cloudhost/search | base64 -d", soft_wrap=True
+        Text(f"  curl -s -X POST -H 'KEY_TOKEN: TOKEN' {announced.url}{BASE}/cloudhost/search | base64 -d\n")
     )
+
+
+def _facts(settings: Settings, announced: Announced) -> Iterator[tuple[str, str]]:
+    yield "Console", f"{announced.url}/"
+    yield "API", f"{announced.url}{BASE}"
+    yield "Its description", f"{announced.url}{SERVICES}"
+    yield "Metrics", f"{announced.url}/metrics"
+    yield "Watched", ", ".join(_watched(settings, announced)) or "nothing yet: register a host with cloudhost/register"
+    yield "Platform token", announced.platform_token or _where(settings)
+    if announced.demo_token:
+        yield "Demo tenant", announced.demo_token
+
+
+def _watched(settings: Settings, announced: Announced) -> Iterator[str]:
+    if announced.hosts:
+        yield f"{announced.hosts} simulated hosts with {announced.vms} VMs"
+    if settings.agent:
+        yield "this machine"
+
+
+def _where(settings: Settings) -> str:
+    if settings.platform_token:
+        return "as STARVC_PLATFORM_TOKEN says"
+    return f"in {settings.data_dir / PLATFORM_TOKEN_FILE}"

@@ -26,15 +26,15 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; `port` 0 picks a free one. Raises OSError, whose text says why."""
+    """A bound socket; `port` 0 picks a free one. Raises OSError, whose text says why and which address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as problem:
         listener.close()
-        raise
+        raise OSError(problem.errno, problem.strerror, f"{host}:{port}") from None
     return listener
 
 

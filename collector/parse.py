@@ -16,7 +16,8 @@ the name it has on the page.
 
 Hostile pages: anything may come in, only `ParseError` and `TooManySeries` go out. Memory is bounded by the page (body
 limit) and the number of series; cache entries that no scrape has shown for `KEEP` scrapes are dropped. The stock
-parser copies the rest of a line once per label, so it is given neither very long lines nor very many labels.
+parser copies the rest of a line once per label, so it is given neither very long lines nor very many labels. What the
+lines start with is interned, for 500 hosts of a kind have the same lines.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import getitem, itemgetter
+from sys import intern
 from typing import Final
 
 import numpy as np
@@ -38,6 +40,7 @@ MOST_LABELS: Final = 100
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 _SERIES = re.compile(rf"({_NAME})(?:\{{((?:{_LABEL}(?:,{_LABEL})*,?)?)\}})?")
+_SHAPE = re.compile(rf'{_NAME}(?:\{{[^\n]*"\}})?')
 _PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
 _ESCAPE = re.compile(r'\\([\\n"])')
 _PLAIN = {"n": "\n", "\\": "\\", '"': '"'}
@@ -94,7 +97,7 @@ class Parser:
         self._wanted = wanted
         self._limit = limit
         self._layout: _Layout | None = None
-        self._cache: dict[str, Series | None] = {}
+        self._cache: dict[str, Series] = {}
         self._vanished: dict[str, int] = {}
         self._scrape = 0
 
@@ -144,10 +147,9 @@ class Parser:
 
 
 class _Reading:
-    """One page, line by line: speeds 2 and 3. `cache` maps the text of a series to it, or to None when it is not
-    wanted."""
+    """One page, line by line: speeds 2 and 3. `cache` maps the text of a series to it."""
 
-    def __init__(self, cache: dict[str, Series | None], wanted: Collection[str] | None, limit: int) -> None:
+    def __init__(self, cache: dict[str, Series], wanted: Collection[str] | None, limit: int) -> None:
         self._cache, self._wanted, self._limit = cache, wanted, limit
         self._prefixes: list[str] | None = []
         self._picked: list[int] = []
@@ -163,15 +165,15 @@ class _Reading:
                 self._prefixes.append("#")
             return
         text, _, token = line.rpartition(" ")
-        series = self._lookup(text)
+        series = self._lookup(text) if self._wanted is None or text.partition("{")[0] in self._wanted else _passed(text)
         if series is _ODD or (value := _number(token)) is None:
             self._stock(number, line)
             return
         self._count()
-        self.seen.add(text)
         if self._prefixes is not None:
-            self._prefixes.append(text + " ")
+            self._prefixes.append(intern(text + " "))
         if series is not None:
+            self.seen.add(text)
             self._picked.append(number - 1)
             self._add(series, value, np.nan)
 
@@ -187,11 +189,11 @@ class _Reading:
         tails = [slice(len(self._prefixes[position]), None) for position in self._picked]
         return _Layout(tuple(self._prefixes), itemgetter(*self._picked), tails, page.series, page.samples)
 
-    def _lookup(self, text: str) -> Series | None:
-        """The series; None: not wanted; _ODD: not in the plain form."""
+    def _lookup(self, text: str) -> Series:
+        """The series, or _ODD: not in the plain form."""
         found = self._cache.get(text, _ODD)
         if found is _ODD and (match := _SERIES.fullmatch(text)) and (series := _plain(text, match)):
-            found = self._cache[text] = series if self._is_wanted(series.name) else None
+            found = self._cache[text] = series
         return found
 
     def _stock(self, number: int, line: str) -> None:
@@ -223,6 +225,11 @@ class _Reading:
         self._samples += 1
         if self._samples > self._limit:
             raise TooManySeries(f"more than {self._limit} samples")
+
+
+def _passed(text: str) -> Series | None:
+    """A series that is not wanted is looked at, not read: None if it has the shape of one, else _ODD."""
+    return None if _SHAPE.fullmatch(text) else _ODD
 
 
 def _plain(text: str, match: re.Match[str]) -> Series | None:

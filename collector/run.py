@@ -80,6 +80,7 @@ class Collector:
         self._source, self._clock = source, clock
         self._writer = Writer(store, spool or MemorySpool(QUEUE))
         self._rounds = Rounds(limits, clock, seed=seed, concurrency=settings.scrape_concurrency)
+        self._refreshing = asyncio.Lock()
         self._flush_interval = max(0.05, min(1.0, interval / 4))
         self._drift = self._apart()
         self._thread: threading.Thread | None = None
@@ -116,8 +117,11 @@ class Collector:
             watch = asyncio.create_task(self._watch_clock(scheduler))
             self._ready.set()
             await ending.wait()
-            scheduler.shutdown(wait=False)
+            scheduler.pause()  # `shutdown` would cancel jobs that run, and log them as errors
+            await asyncio.sleep(0)  # those just submitted start now
             watch.cancel()
+            async with self._refreshing:
+                pass
             await self._rounds.close()
             await self._flush()
 
@@ -139,13 +143,14 @@ class Collector:
 
     async def _refresh(self) -> bool:
         """Whether the slots have changed."""
-        try:
-            targets = await asyncio.get_running_loop().run_in_executor(self._reading, self._source.targets)
-        except SourceUnavailable as error:
-            metrics.SOURCE_FAILURES.inc()
-            log.warning("targets cannot be listed, the known ones stay", reason=str(error))
-            return False
-        return await self._rounds.adopt(targets)
+        async with self._refreshing:
+            try:
+                targets = await asyncio.get_running_loop().run_in_executor(self._reading, self._source.targets)
+            except SourceUnavailable as error:
+                metrics.SOURCE_FAILURES.inc()
+                log.warning("targets cannot be listed, the known ones stay", reason=str(error))
+                return False
+            return await self._rounds.adopt(targets)
 
     async def _flush(self) -> None:
         batch = self._rounds.collected()

@@ -54,6 +54,6 @@ def configure(level: str = "INFO", *, as_json: bool = False) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(level)
     for noisy in ("httpx", "httpcore", "apscheduler", "uvicorn", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

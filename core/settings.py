@@ -29,8 +29,11 @@ class Settings:
     quota_storage_gb: Annotated[int, Ge(0)] = _setting(0, "GB of storage of a new tenant whose quota is not given")
     quota_subnets: Annotated[int, Ge(0)] = _setting(0, "subnets of a new tenant whose quota is not given")
     quota_outer_ips: Annotated[int, Ge(0)] = _setting(0, "outer IPs of a new tenant whose quota is not given")
+    quota_object_storage_gb: Annotated[int, Ge(0)] = _setting(
+        0, "GB of object storage that every tenant is told to have; this product gives none"
+    )
     sealing_keys: str | None = _setting(
-        None, "keys that seal passwords in the database, in Base64, newest first; default: a file in data_dir", secret=True
+        None, "keys that seal passwords in the database, Base64, newest first; default: a file in data_dir", secret=True
     )
     cpu_overcommit: Annotated[float, Ge(1), Le(64)] = _setting(2.0, "virtual CPUs per core that hosts take, at most")
 
@@ -74,5 +77,5 @@ class Settings:
     sim_seed: int = _setting(1, "the same seed gives the same simulated data centre")
     agent: bool = _setting(True, "watch this machine as a real host")
 
-    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_json: bool = _setting(False, "log JSON lines instead of text for people")

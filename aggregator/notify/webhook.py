@@ -11,7 +11,7 @@ from aggregator.notify.port import Failed, Letter, Outcome
 
 
 class Webhook:
-    """`url` gets the announcement's payload. `headers` go along with each request, for a token. `timeout` in seconds."""
+    """`url` gets the announcement's payload. `headers` go along with each request, for a token; `timeout`: seconds."""
 
     kind = "webhook"
     batch = 5

@@ -81,7 +81,7 @@ def read_inventory(session: Session) -> Inventory:
         Host.vm_exporter_url,
     )
     hosts = session.execute(select(*host_columns).order_by(Host.id)).all()
-    vm_columns = Vm.id, Vm.name, Vm.tenant_id, Vm.host_id, Vm.type_code, Vm.model_code, Vm.state
+    vm_columns = Vm.id, Vm.name, Vm.tenant_id, Vm.host_id, Vm.type_code, Vm.model_code, judged_state().label("state")
     vms = session.execute(select(*vm_columns).order_by(Vm.id)).all()
     disks = session.execute(select(Disk.vm_id, Disk.device).where(Disk.vm_id.is_not(None), Disk.device.is_not(None)))
     nics = session.execute(select(Nic.vm_id, Nic.device))

@@ -67,7 +67,7 @@ class Measure(_Strict):
 class Threshold(Measure):
     runs_on: Literal["fresh", "partial", "final"] = Field(
         "fresh",
-        description="fresh: the newest sample; partial: the newest minute, even unfinished; final: the newest final one",
+        description="fresh: the newest sample; partial: the newest minute, if unfinished too; final: the newest final",
     )
     stat: Literal["mean", "min", "max"] = Field("mean", description="of a minute; for runs_on partial and final")
 

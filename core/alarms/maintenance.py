@@ -62,23 +62,29 @@ class WindowDetails:
 
 def open_window(at: Context, want: OpenWindow) -> WindowRef:
     """From now on notifications wait while the window is open. Raises Invalid."""
-    if want.every_week is None and (want.starts_at is None or want.ends_at is None):
-        raise Invalid("ends_at", "a window needs a beginning and an end", "starts_at and ends_at, or every_week")
-    if want.starts_at is not None and want.ends_at is not None and want.starts_at >= want.ends_at:
-        raise Invalid("ends_at", "is not after the start", "a later moment")
-    _check_matchers(want.matchers)
+    check(want)
     row = MaintenanceWindow(
         id=new_id("window"), name=want.name, created_at=at.clock.now(), created_by=at.caller.token_id,
         starts_at=want.starts_at, ends_at=want.ends_at,
         matchers={kind: sorted(values) for kind, values in want.matchers.items()},
     )  # fmt: skip
     if want.every_week is not None:
-        _recurrence(want.every_week)
         row.weekdays = "".join(map(str, sorted(want.every_week.weekdays)))
         row.start_time, row.minutes, row.zone = want.every_week.start, want.every_week.minutes, want.every_week.zone
     at.session.add(row)
     at.session.flush()
     return WindowRef(id=row.id)
+
+
+def check(want: OpenWindow) -> None:
+    """Raises Invalid for a window that never opens or covers nothing."""
+    if want.every_week is None and (want.starts_at is None or want.ends_at is None):
+        raise Invalid("ends_at", "a window needs a beginning and an end", "starts_at and ends_at, or every_week")
+    if want.starts_at is not None and want.ends_at is not None and want.starts_at >= want.ends_at:
+        raise Invalid("ends_at", "is not after the start", "a later moment")
+    if want.every_week is not None:
+        _recurrence(want.every_week)
+    _check_matchers(want.matchers)
 
 
 def search(at: Context, find: Paged) -> Page[WindowDetails]:

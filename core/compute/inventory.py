@@ -30,7 +30,7 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """A host as its driver knows it. `memory_mb`, `cpu_cores` 0: not known."""
+    """A host as its driver knows it. `cpu_cores`, `memory_mb`, `storage_gb` 0: not known."""
 
     id: str
     name: str
@@ -46,6 +46,7 @@ class HostSpec:
     cpu_cores: int = 0
     cpu_sockets: int = 0
     memory_mb: int = 0
+    storage_gb: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ class HostReason(StrEnum):
 
 class Host(Row):
     """`state` and the five columns after it belong to the state machine (`core.hosts.state`); nobody else writes
-    them."""
+    them. `storage_gb`: of the pool that its VMs' disks come from. 0: not known."""
 
     __tablename__ = "host"
 
@@ -83,6 +83,7 @@ class Host(Row):
     cpu_cores: Mapped[int] = mapped_column(default=0)
     cpu_sockets: Mapped[int] = mapped_column(default=0)
     memory_mb: Mapped[int] = mapped_column(default=0)
+    storage_gb: Mapped[int] = mapped_column(default=0)
 
 
 class HostEvent(Row):

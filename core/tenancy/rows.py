@@ -21,9 +21,9 @@ class Tenant(Row):
 
 
 class Quota(Row, TenantOwned):
-    """What a tenant may own and what it owns. Taken and returned by conditional UPDATEs only.
+    """What a tenant may own and what it owns. Taken and returned by conditional UPDATEs only (`core.tenancy.quotas`).
 
-    `used` may stand above `limit` after a limit was lowered: that blocks new objects, and breaks none.
+    `used` stands above `limit` where a driver reported more: that blocks new objects, and breaks none.
     """
 
     __tablename__ = "quota"

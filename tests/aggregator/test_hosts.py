@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from aggregator.hosts import HostWatch, Outside, period
 from aggregator.rules.inventory import read_inventory
-from core.compute.rows import Vm, VmLock, VmState
+from core.compute.rows import Vm, VmState
 from core.compute.vms import FindVms, search
 from core.db.engine import Database
 from core.drivers.power import Fencing
@@ -71,7 +71,7 @@ def test_vms_of_a_suspected_host_are_shown_as_suspected_and_recover_with_it(clou
 def test_a_dead_host_gives_its_vms_away_and_keeps_those_that_may_not_move(cloud: Cloud) -> None:
     cloud.add_vm("v1", "h1")
     cloud.add_vm("v2", "h1", ha_enabled=False)
-    cloud.add_vm("v3", "h1", lock=VmLock.BACKUP_CREATING)
+    cloud.add_vm("v3", "h1", state=VmState.SUSPENDED)
     cloud.add_vm("v4", "h1", memory_mb=900_000)
     cloud.run(60)
     cloud.conditions["h1"] = Condition.CRASHED
@@ -86,7 +86,7 @@ def test_a_dead_host_gives_its_vms_away_and_keeps_those_that_may_not_move(cloud:
         why = {known["vm_id"]: known["why"] for known in session.scalars(left)}
     assert why == {
         "v2": "high availability is not enabled for it",
-        "v3": "it is locked: backup_creating",
+        "v3": "it was not running: suspended",
         "v4": "no host has 4 vCPUs and 900000 MB left; of 3, none has more than 32 vCPUs, none more than 65536 MB",
     }
 

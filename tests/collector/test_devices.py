@@ -37,8 +37,8 @@ def test_physical_nics(name: str) -> None:
 
 
 VIRTUAL = """
-lo veth12ab tap0 tapa7e2fe95-a7 vnet46 macvtap0 virbr0 virbr0-nic br0 br-int br-4f1d docker0 cni0 flannel.1 cali12ab tun0
-wg0 sit0 tunl0 vxlan100 genev_sys_6081 bond0 team0 dummy0 ifb1 eth0.100 bond0.7 ovs-system lxcbr0 qvo12-a
+lo veth12ab tap0 tapa7e2fe95-a7 vnet46 macvtap0 virbr0 virbr0-nic br0 br-int br-4f1d docker0 cni0 flannel.1 cali12ab
+tun0 wg0 sit0 tunl0 vxlan100 genev_sys_6081 bond0 team0 dummy0 ifb1 eth0.100 bond0.7 ovs-system lxcbr0 qvo12-a
 """
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from aggregator.hosts import HostWatch, Outside
 from core.clock import VirtualClock
-from core.compute.rows import Vm, VmLock, VmState
+from core.compute.rows import Vm, VmState
 from core.db.engine import Database
 from core.drivers.power import Fencing, Power
 from core.hosts.rows import Host, HostEvent, HostState, Origin
@@ -113,7 +113,7 @@ class Cloud:
             if session.get(Tenant, "tenant-1") is None:
                 session.add(Tenant(id="tenant-1", name="one", created_at=self.clock.now()))
                 session.flush()
-            usual = {"vcpus": 4, "memory_mb": 8192, "state": VmState.RUNNING, "lock": VmLock.NONE}
+            usual = {"vcpus": 4, "memory_mb": 8192, "state": VmState.RUNNING}
             session.add(
                 Vm(
                     id=name,

@@ -51,6 +51,7 @@ class Product:
         self.data = folder / "data"
         self.log = folder / "log"
         self._folder = folder
+        self._token = str(settings.get("platform_token", ""))
         self._env = environment(self.data, {"port": 0, "scrape_interval": 1, "sim_hosts": 2, "sim_vms": 6, **settings})
         self._running = ExitStack()
         self._clients = ExitStack()
@@ -70,9 +71,13 @@ class Product:
         started = server([*COMMAND, "up"], up, self.log, self._env, START_SECONDS, self._folder)
         self.process = self._running.enter_context(started)
         self.start_seconds = time.monotonic() - began
-        self.platform = self._clients.enter_context(self.client(self.platform_token))
-        if (self.data / "demo-token").exists():
-            self.demo = self._clients.enter_context(self.client(self.demo_token))
+        try:
+            self.platform = self._clients.enter_context(self.client(self.platform_token))
+            if (self.data / "demo-token").exists():
+                self.demo = self._clients.enter_context(self.client(self.demo_token))
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -97,7 +102,7 @@ class Product:
 
     @property
     def platform_token(self) -> str:
-        return (self.data / "platform-token").read_text("utf-8").strip()
+        return self._token or (self.data / "platform-token").read_text("utf-8").strip()
 
     @property
     def demo_token(self) -> str:

@@ -13,14 +13,17 @@ import pytest
 from sqlalchemy import select
 
 from aggregator.rules import metrics
+from aggregator.rules.inventory import read_inventory
 from aggregator.rules.source import RulesInvalid
 from aggregator.rules.step import Outcome, Rules, Surroundings
 from core.alarms.engine import Fenced
 from core.alarms.machine import Change
 from core.alarms.rows import Alarm, AlarmState, ReliefWay
 from core.clock import VirtualClock
+from core.compute.rows import Nic, Vm, VmState
 from core.db.engine import Database
 from core.hosts.rows import Host, HostState
+from core.tenancy.rows import Tenant
 from core.timeseries.embedded.store import EmbeddedStore
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, StoreUnavailable
@@ -99,6 +102,30 @@ def test_the_state_of_the_host_raises_without_any_scrape(around, clock, database
     with database.platform(write=True) as session:
         session.get_one(Host, "host-1").state = HostState.FAULT_DETECTING
     assert [h.transition.change for h in rules.step().happened] == [Change.RAISED]
+
+
+def test_the_inventory_knows_owners_devices_and_suspected_vms(around, clock, database) -> None:
+    with database.platform(write=True) as session:
+        session.add(Tenant(id="t1", name="tenant", created_at=clock.now()))
+        session.flush()
+        session.add(
+            Vm(
+                id="vm-1", tenant_id="t1", host_id="host-1", name="web", created_at=clock.now(), vcpus=1, memory_mb=1,
+                domain_uuid="u", host_state=HostState.FAULT_DETECTING,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            Nic(
+                id="nic-1", tenant_id="t1", vm_id="vm-1", created_at=clock.now(), device="tap0", mac="02:00:00:00:00:01"
+            )
+        )
+    with database.platform() as session:
+        inventory = read_inventory(session)
+    assert inventory.vms[0][:4] == ("vm-1", "web", "t1", "host-1")
+    assert inventory.vm_states == [VmState.FAULT_DETECTING]
+    assert inventory.nics == ["vm-1/tap0"]
+    assert inventory.targets == ["host-1/node"]
 
 
 @on_sqlite

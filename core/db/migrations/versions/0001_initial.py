@@ -85,6 +85,7 @@ def upgrade() -> None:
     sa.Column('cpu_cores', sa.Integer(), nullable=False),
     sa.Column('cpu_sockets', sa.Integer(), nullable=False),
     sa.Column('memory_mb', sa.Integer(), nullable=False),
+    sa.Column('storage_gb', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_host'))
     )
     with op.batch_alter_table('host', schema=None) as batch_op:
