@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from aggregator.hosts import HostWatch, Outside
 from aggregator.hosts import period as host_period
@@ -33,7 +34,7 @@ from api.simulation import SimulatedCloud
 from api.simulation.inventory import DEMO_TENANT, register
 from api.wire.frame import Services
 from collector.run import Collector
-from collector.targets import InventorySource
+from collector.targets import InventorySource, SourceUnavailable
 from core.clock import SystemClock
 from core.db.engine import open_database
 from core.db.migrations import SchemaTooNew
@@ -42,6 +43,7 @@ from core.hosts.state import Policy as HostPolicy
 from core.hosts.targets import Target, list_targets
 from core.ids import new_id
 from core.metrics import REGISTRY
+from core.secrets import key_ring
 from core.settings import Settings
 from core.tenancy.tokens import ensure_platform_token, ensure_tenant_token
 from core.timeseries import policy
@@ -83,7 +85,9 @@ def running(settings: Settings) -> Iterator[Announced]:
         cloud = _simulation(services, parts)
         demo_token = _fill_inventory(services, cloud, parts)
         aggregator = _aggregator(services, cloud, parts)
-        collector = Collector(InventorySource(lambda: _targets(services)), services.store, services.clock, settings)
+        source = InventorySource(lambda: _targets(services.database))
+        seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
+        collector = Collector(source, services.store, services.clock, settings, seed=seed)
         metrics = CloudCollector(services.database, services.store, services.clock, settings.scrape_interval)
         REGISTRY.register(metrics)
         parts.callback(REGISTRY.unregister, metrics)
@@ -171,6 +175,9 @@ def _aggregator(services: Services, cloud: SimulatedCloud | None, parts: ExitSta
     )
 
 
-def _targets(services: Services) -> tuple[Target, ...]:
-    with services.database.platform() as session:
-        return list_targets(session)
+def _targets(database: Database) -> tuple[Target, ...]:
+    try:
+        with database.platform() as session:
+            return list_targets(session)
+    except SQLAlchemyError as problem:
+        raise SourceUnavailable(f"the inventory cannot be read: {problem}") from problem

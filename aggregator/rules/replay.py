@@ -84,6 +84,9 @@ def _play(
 ) -> None:  # fmt: skip
     kinds = {rule.id: rule.kind for rule in book.rules}
     view = observer.look(minutes, inventory, minutes.now, [(kinds[rule], name) for rule, name in states])
+    if not any((samples.times > -np.inf).any() for samples in view.samples.values() if samples is not None):
+        observer.restart(minutes.now)  # nobody was measured: we were not there, and that is no evidence
+        return
     for outcome in evaluate(book, observer.limits(view.census), view, set(states)).outcomes:
         policy = outcome.rule.policy(MINUTE)
         for finding in outcome.findings:

@@ -101,7 +101,7 @@ def _used(session: Session, *which: ColumnElement[bool]) -> dict[str, Wish]:
     placed = (Vm.host_id.is_not(None), _COUNTS, *which)
     vms = select(Vm.host_id, func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(*placed, ~Vm.is_template)
     disks = select(Vm.host_id, func.sum(Disk.size_gb)).join(Disk, Disk.vm_id == Vm.id).where(*placed)
-    sizes = {host_id: (vcpus, memory) for host_id, vcpus, memory in session.execute(vms.group_by(Vm.host_id)) if host_id}
+    sizes = {host_id: (vcpus, mb) for host_id, vcpus, mb in session.execute(vms.group_by(Vm.host_id)) if host_id}
     storage = {host_id: size for host_id, size in session.execute(disks.group_by(Vm.host_id)) if host_id}
     return {
         host_id: Wish(vcpus=vcpus, memory_mb=memory_mb, storage_gb=storage.get(host_id, 0))

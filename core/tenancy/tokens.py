@@ -155,7 +155,7 @@ def ensure_platform_token(session: PlatformSession, settings: Settings, now: dat
 
 
 def ensure_tenant_token(session: PlatformSession, settings: Settings, tenant_id: str, file: str, now: datetime) -> str:
-    """The token of a tenant that the product made itself, kept in `file` of the data folder; a new one if none is valid."""
+    """The token of a tenant of our own making, kept in `file` of the data folder; a new one if none is valid."""
     made = _ensure(session, settings, (Role.TENANT, tenant_id), file, now)
     return made or (settings.data_dir / file).read_text(encoding="ascii").strip()
 
@@ -165,7 +165,8 @@ def _ensure(
 ) -> str | None:
     """The text of the token that was made, and written to `file`; None: there is a valid one."""
     role, tenant_id = holder
-    valid = exists().where(Token.role == role, Token.tenant_id.is_not_distinct_from(tenant_id), Token.revoked_at.is_(None))
+    holds = (Token.role == role, Token.tenant_id.is_not_distinct_from(tenant_id))
+    valid = exists().where(*holds, Token.revoked_at.is_(None))
     if session.scalar(select(valid)):
         return None
     text = new_token(role)

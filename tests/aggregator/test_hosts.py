@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from aggregator.hosts import HostWatch, Outside, period
 from aggregator.rules.inventory import read_inventory
-from core.compute.rows import Vm, VmState
+from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import FindVms, search
 from core.db.engine import Database
 from core.drivers.power import Fencing
@@ -73,6 +73,7 @@ def test_a_dead_host_gives_its_vms_away_and_keeps_those_that_may_not_move(cloud:
     cloud.add_vm("v2", "h1", ha_enabled=False)
     cloud.add_vm("v3", "h1", state=VmState.SUSPENDED)
     cloud.add_vm("v4", "h1", memory_mb=900_000)
+    cloud.add_vm("v5", "h1", locked=VmLock.BACKUP_CREATING)
     cloud.run(60)
     cloud.conditions["h1"] = Condition.CRASHED
     cloud.run(60)
@@ -80,6 +81,7 @@ def test_a_dead_host_gives_its_vms_away_and_keeps_those_that_may_not_move(cloud:
     assert cloud.placed.keys() == {"v1"}
     assert shown(cloud) == {
         "v1": VmState.RUNNING, "v2": VmState.STOPPED, "v3": VmState.STOPPED, "v4": VmState.STOPPED,
+        "v5": VmState.STOPPED,
     }  # fmt: skip
     with cloud.database.platform() as session:
         left = select(HostEvent.evidence).where(HostEvent.reason == HostReason.VM_NOT_RESTARTED)
@@ -88,6 +90,7 @@ def test_a_dead_host_gives_its_vms_away_and_keeps_those_that_may_not_move(cloud:
         "v2": "high availability is not enabled for it",
         "v3": "it was not running: suspended",
         "v4": "no host has 4 vCPUs and 900000 MB left; of 3, none has more than 32 vCPUs, none more than 65536 MB",
+        "v5": "it is locked: backup_creating",
     }
 
 

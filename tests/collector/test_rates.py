@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.rates import Growth, Moment, Rates
@@ -34,6 +34,7 @@ def naive(history: list[tuple[float, float]]) -> float:
 COUNTER = st.one_of(st.floats(0, 1e15), st.just(math.nan), st.integers(0, 3).map(float))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(COUNTER, min_size=3, max_size=3), min_size=1, max_size=12), st.floats(0.2, 50))
 def test_rates_equal_a_naive_loop_and_are_never_negative(rows: list[list[float]], interval: float) -> None:
     rates = follow("a", "b", "c", horizon=math.inf)

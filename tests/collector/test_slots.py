@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from collector.slots import Slots, align
@@ -13,6 +13,7 @@ NOW = 1_790_000_000.0
 INTERVALS = st.sampled_from([0.2, 0.5, 1.0, 7.3, 10.0, 60.0, 3600.0])
 
 
+@settings(deadline=None)
 @given(INTERVALS, st.integers(0, 2**40), st.text(min_size=1, max_size=20))
 def test_slots_lie_on_the_targets_own_grid_and_survive_a_restart(interval: float, seed: int, target: str) -> None:
     first, second = Slots(interval, seed), Slots(interval, seed)
@@ -35,6 +36,7 @@ def test_offsets_are_spread_over_the_interval_and_differ_between_installations()
     assert sum(slots.offset(f"host-{n}/node") == other.offset(f"host-{n}/node") for n in range(100)) < 5
 
 
+@settings(deadline=None)
 @given(INTERVALS, st.lists(st.floats(0.001, 5), min_size=1, max_size=30))
 def test_each_target_is_due_once_per_call_and_every_slot_is_either_made_or_missed(
     interval: float, naps: list[float]
@@ -91,6 +93,7 @@ def test_a_target_added_again_keeps_its_offset_and_has_one_slot() -> None:
     assert len(list(slots.due(NOW + 10))) == 1
 
 
+@settings(deadline=None)
 @given(st.floats(-100_000, 100_000))
 def test_after_the_wall_clock_was_set_the_grid_goes_on_at_once_and_nothing_counts_as_missed(jump: float) -> None:
     slots = Slots(10, 0)
@@ -104,6 +107,7 @@ def test_after_the_wall_clock_was_set_the_grid_goes_on_at_once_and_nothing_count
     assert all(slot.missed == 0 for slot in due)
 
 
+@settings(deadline=None)
 @given(INTERVALS, st.floats(0, 3600))
 def test_a_time_stamp_is_the_scheduled_one_or_the_true_one(interval: float, late: float) -> None:
     assume(abs(late - min(interval / 20, 0.1)) > 1e-4)

@@ -94,7 +94,7 @@ def test_bad_settings_are_refused_all_at_once_and_by_name(tmp_path: Path) -> Non
         ("timezone", "Mars/Olympus"),
         ("raw_retention", 240),
         ("database_url", "mongodb://nowhere"),
-        ("rules_file", "/nowhere/rules_file.yaml"),
+        ("rules_file", Path("/nowhere/rules.yaml")),
         ("platform_token", "short"),
         ("host", "no-such-host.invalid"),
     ],

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from aggregator.hosts import HostWatch, Outside
 from core.clock import VirtualClock
-from core.compute.rows import Vm, VmState
+from core.compute.rows import Vm, VmLock, VmState
 from core.db.engine import Database
 from core.drivers.power import Fencing, Power
 from core.hosts.rows import Host, HostEvent, HostState, Origin
@@ -27,6 +27,7 @@ from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.recent import RecentStore
 from core.timeseries.store import Frame, StoreUnavailable
+from tests.support.tasks import lock
 
 
 class Condition(StrEnum):
@@ -108,7 +109,7 @@ class Cloud:
                 )
                 self.conditions[name] = Condition.UP
 
-    def add_vm(self, name: str, host: str, **facts: Any) -> None:
+    def add_vm(self, name: str, host: str, *, locked: VmLock = VmLock.NONE, **facts: Any) -> None:
         with self.database.platform(write=True) as session:
             if session.get(Tenant, "tenant-1") is None:
                 session.add(Tenant(id="tenant-1", name="one", created_at=self.clock.now()))
@@ -125,6 +126,9 @@ class Cloud:
                     **(usual | facts),
                 )
             )
+            session.flush()
+            if locked is not VmLock.NONE:
+                lock(session, name, locked, self.clock)
 
     # --- what the watch sees
 

@@ -15,6 +15,7 @@ from aggregator.notify.port import Delivered, Failed, Letter, Notifier, Outcome,
 from aggregator.notify.sender import KEPT, Sender
 from aggregator.notify.webhook import Webhook
 from core.alarms.announcement import Announcement
+from core.alarms.finding import FlapPolicy
 from core.alarms.rows import Outbox
 from core.db.engine import Database
 from core.metrics import REGISTRY
@@ -142,6 +143,7 @@ def test_an_open_circuit_spares_the_receiver_and_the_letters(evaluator: Evaluato
 
 
 def test_a_sender_that_dies_anywhere_loses_nothing_and_repeats_only_the_same_key(evaluator: Evaluator) -> None:
+    evaluator = evaluator.with_policy(flap=FlapPolicy(hi=1e9))
     with receiver() as server:
         hook = Webhook(server.url)
         crashes = 0

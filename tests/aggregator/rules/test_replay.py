@@ -61,3 +61,17 @@ def test_an_alarm_that_comes_and_goes_is_counted_as_flapping(tmp_path: Path) -> 
         (tally,) = replay(load_files([rules], MINUTE), store, inventory, START, START + 30 * MINUTE)
     assert tally.raised >= 3
     assert tally.flaps == 1
+
+
+def test_a_time_in_which_nothing_at_all_was_measured_is_no_evidence(tmp_path: Path) -> None:
+    text = (
+        "version: 1\nrules:\n  - id: silent\n    kind: host\n    category: c\n    message: {zh: a, en: b}\n"
+        "    runbook: r\n    when: {no_data: {for: 5m}}\n    severity: low\n"
+    )
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(text, "utf-8")
+    inventory = Inventory([HostItem("h1", "h1"), HostItem("h2", "h2")], [HostNow(1)] * 2)
+    with closing(stored(tmp_path / "series", [20.0] * 10)) as store:
+        book = load_files([rules], MINUTE)
+        (tally,) = replay(book, store, inventory, START - 30 * MINUTE, START + 10 * MINUTE)
+    assert tally.objects == {"h2": 1}

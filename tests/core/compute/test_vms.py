@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
 
 from core.compute.inventory import NicSpec, ensure_host, ensure_vms
-from core.compute.rows import Vm, VmLock, VmState
+from core.compute.rows import VmLock, VmState
 from core.compute.vms import FindVms, VmDetails, VmRef, read, search
 from core.errors import NotFound
 from core.tenancy.tenants import CreateTenant, create
 from tests.support.inventory import a_host, a_vm, mac
 from tests.support.requests import Desk
+from tests.support.tasks import lock
 
 
 @pytest.fixture
@@ -95,6 +95,6 @@ def test_a_vm_that_the_tenant_does_not_own_or_a_template_is_not_found(desk: Desk
 def test_a_guest_can_be_asked_only_while_it_runs_unlocked(desk: Desk, tenant: str) -> None:
     assert not desk.tenant(tenant, read, VmRef(id="vm-3")).reboot_enabled
     with desk.database.platform(write=True) as session:
-        session.execute(update(Vm).where(Vm.id == "vm-1").values(lock=VmLock.BACKUP_CREATING))
+        lock(session, "vm-1", VmLock.BACKUP_CREATING, desk.clock)
     locked = desk.tenant(tenant, read, VmRef(id="vm-1"))
     assert (locked.lock, locked.reboot_enabled, locked.shutdown_enabled) == (VmLock.BACKUP_CREATING, False, False)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from string import ascii_lowercase
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.compute.rows import Vm
@@ -59,6 +59,7 @@ def targets(draw: st.DrawFn) -> Target:
     return Target(f"{host_id}/{exporter}", host_id, exporter, url, vms)
 
 
+@settings(deadline=None)
 @given(st.lists(targets(), unique_by=lambda target: target.id))
 def test_the_document_of_service_discovery_gives_back_the_same_targets(wanted: list[Target]) -> None:
     assert from_file_sd(as_file_sd(wanted)) == tuple(sorted(wanted, key=lambda target: target.id))

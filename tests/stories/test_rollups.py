@@ -1,0 +1,124 @@
+"""Lines of the running product against a recompute in plain Python from the raw samples."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import defaultdict
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.timeseries.embedded import EmbeddedStore
+from core.timeseries.fields import COLUMN, FIELDS, Kind
+from core.timeseries.store import Frame, Level, Lines
+from tests.support.product import Product, rows, vm_ids
+from tests.support.real import eventually
+
+MEASURED = (Kind.HOST, Kind.VM, Kind.DISK, Kind.NIC)
+CELL = tuple[str, int]
+
+
+def naive(frame: Frame) -> dict[CELL, list[float]]:
+    """The measured values of each object and field, oldest first."""
+    values: dict[CELL, list[tuple[float, float]]] = defaultdict(list)
+    for name, at, row in zip(frame.objects, frame.times.tolist(), frame.values.tolist(), strict=True):
+        for column, value in enumerate(row):
+            if not math.isnan(value):
+                values[name, column].append((at, value))
+    return {cell: [value for _, value in sorted(found)] for cell, found in values.items()}
+
+
+def agrees(lines: Lines, raw: dict[CELL, list[float]], *, whole: bool) -> int:
+    """Every cell is computed from its first `count` samples; from all there are if `whole`. The number of cells."""
+    cells = 0
+    for row, name in enumerate(lines.objects):
+        for column in range(len(FIELDS[lines.kind])):
+            samples, count = raw.get((name, column), []), int(lines.count[row, column])
+            assert len(samples) == count or (not whole and len(samples) > count), (lines.kind, name, column)
+            if not count:
+                assert math.isnan(lines.mean[row, column])
+                continue
+            used = samples[:count]
+            assert lines.mean[row, column] == pytest.approx(statistics.fmean(used), rel=1e-9, abs=1e-9)
+            assert lines.minimum[row, column] == min(used)
+            assert lines.maximum[row, column] == max(used)
+            cells += 1
+    return cells
+
+
+def shown(value: float) -> str:
+    """As the wire writes a rate in percent."""
+    return str(Decimal(value).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def test_final_minutes_are_exactly_their_raw_samples_and_history_shows_them(product: Product) -> None:
+    with product.store() as store:
+
+        def finished() -> Lines | None:
+            found = store.read_lines(Level.MINUTE, Kind.VM, 0, time.time())
+            return next((lines for lines in reversed(found) if lines.final), None)
+
+        minute = eventually(finished, 90, 0.5)
+        for kind in MEASURED:
+            (lines,) = store.read_lines(Level.MINUTE, kind, minute.start, minute.start + 1)
+            raw = naive(store.read(kind, lines.start, lines.start + 60))
+            assert {name for name, _ in raw} == set(lines.objects)
+            assert agrees(lines, raw, whole=True) > len(lines)
+            assert lines.expected == 60
+    for vm in vm_ids(product):
+        wanted = {"monitor.obj.type": "vm", "monitor.obj": vm, "lineType": "minute"}
+        points = rows(product.platform("cloudmonitor/compute/history", wanted))
+        assert len(points) == 60
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(minute.start))
+        (point,) = [point for point in points if point["monitor.createtime"] == moment]
+        mean = minute.mean[list(minute.objects).index(vm)]
+        assert point["monitor.cpu.rate"] == shown(mean[COLUMN[Kind.VM]["cpu_rate"]])
+        assert point["monitor.mem.rate"] == shown(mean[COLUMN[Kind.VM]["mem_rate"]])
+
+
+def test_lines_in_the_making_are_their_first_raw_samples(product: Product) -> None:
+    with product.store() as store:
+
+        def begun(level: Level) -> Lines | None:
+            found = store.read_lines(level, Kind.VM, 0, 2**40)
+            return found[-1] if found else None
+
+        for level, seconds in ((Level.MINUTE, 60.0), (Level.HOUR, 3600.0)):
+            lines = eventually(lambda level=level: begun(level), 60, 0.2)  # type: ignore[misc]
+            raw = naive(store.read(Kind.VM, lines.start, lines.start + seconds))
+            assert agrees(lines, raw, whole=False) > len(lines)
+
+
+def test_what_was_collected_before_a_downtime_gets_its_minutes_and_hours(tmp_path: Path) -> None:
+    """Three hours of samples of which no line was ever made."""
+    hour = 3600.0
+    newest = time.time() - 600
+    start = (newest // hour - 2) * hour
+    times = np.arange(start, newest, 30.0)
+    names = [f"vm-sim-0000{number}" for number in (1, 2, 3)]
+    values = np.random.default_rng(5).random((len(times) * len(names), len(FIELDS[Kind.VM]))) * 100
+    values[np.random.default_rng(6).random(values.shape) < 0.1] = np.nan
+    series = tmp_path / "data" / "series"
+    store = EmbeddedStore(series)
+    store.write([Frame(Kind.VM, names * len(times), np.repeat(times, len(names)), values)])
+    store.close()
+    with Product(tmp_path, sim_hosts=0, scrape_interval=30, timezone="UTC") as product, product.store() as reader:
+
+        def done(level: Level, end: float) -> list[Lines]:
+            found = [lines for lines in reader.read_lines(level, Kind.VM, start, end) if lines.final]
+            return found if found and found[-1].start == end - {Level.MINUTE: 60, Level.HOUR: hour}[level] else []
+
+        last_hour = newest // hour * hour
+        for level, seconds, end in (
+            (Level.HOUR, hour, last_hour),
+            (Level.MINUTE, 60.0, (times[-1] - 30) // 60 * 60),
+        ):
+            found = eventually(lambda level=level, end=end: done(level, end), 30, 0.2)  # type: ignore[misc]
+            assert [lines.start for lines in found] == list(np.arange(start, end, seconds))
+            for lines in found:
+                agrees(lines, naive(reader.read(Kind.VM, lines.start, lines.start + seconds)), whole=True)
+        assert not product.errors()
