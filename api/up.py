@@ -36,7 +36,7 @@ from api.wire.frame import Services
 from collector.run import Collector
 from collector.targets import InventorySource, SourceUnavailable
 from core.clock import SystemClock
-from core.db.engine import open_database
+from core.db.engine import Database, open_database
 from core.db.migrations import SchemaTooNew
 from core.errors import Fault
 from core.hosts.state import Policy as HostPolicy

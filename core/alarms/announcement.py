@@ -7,7 +7,7 @@ none can be told twice and none forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -76,7 +76,7 @@ class Announcement:
 
     def payload(self) -> dict[str, Any]:
         """JSON values: severity as its word, times as ISO 8601 in UTC."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Announcement:
@@ -109,5 +109,7 @@ def _plain(value: object) -> object:
             return value.name.lower()
         case datetime():
             return value.isoformat()
+        case Mapping():
+            return dict(value)
         case _:
             return value

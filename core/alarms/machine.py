@@ -143,6 +143,8 @@ def step(state: State, finding: Finding, policy: AlarmPolicy, now: float) -> tup
     else:
         timed = any(rung.since is not None for rung in rungs)
         after = replace(state, rungs=rungs, severity=severity, evidence_until=now if timed else None, flap=flap)
+    if after == state:
+        return state, ()
     changes = _changes(state, after)
     if severity is None:
         after = replace(after, acknowledged=False, shelved_until=None)

@@ -1,4 +1,4 @@
-"""kill -9 while alarms are evaluated and delivered: no transition is lost or doubled, at the database or at the receiver."""
+"""kill -9 while alarms are evaluated and delivered: nothing is lost or doubled, in the database or at the receiver."""
 
 from __future__ import annotations
 

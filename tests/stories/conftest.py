@@ -4,10 +4,43 @@ process."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
+import yaml
 
+from aggregator.rules.load import shipped_files
 from tests.support.product import Product, measured
+
+FAULTY_INTERVAL: Final = 2.0
+_OWN_RULES: Final = """
+- id: vm-cpu-now
+  kind: vm
+  category: cpu
+  when: {threshold: {field: cpu_rate}}
+  severity: medium
+  raise: {op: ">", value: 95, for: 2 scrapes}
+  clear: {value: 94}
+  message: {zh: "虚拟机 {object} CPU {value}{unit}", en: "VM {object} uses {value}{unit} CPU"}
+  runbook: Nothing.
+- id: vm-cpu-once
+  kind: vm
+  category: cpu
+  when: {threshold: {field: cpu_rate}}
+  severity: low
+  raise: {op: ">", value: 95}
+  clear: {value: 94}
+  relief: manual
+  message: {zh: "虚拟机 {object} 曾经繁忙", en: "VM {object} has been busy"}
+  runbook: Relieve it by hand.
+"""
+
+
+def rule_file() -> dict[str, Any]:
+    """The shipped rule of unreachable hosts as it is, and two of the test's own."""
+    shipped = [rule for file in shipped_files() for rule in yaml.safe_load(file.read_text("utf-8"))["rules"]]
+    unreachable = [rule for rule in shipped if rule["id"] == "host-unreachable"]
+    return {"version": 1, "rules": [*unreachable, *yaml.safe_load(_OWN_RULES)]}
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +49,17 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with Product(tmp_path_factory.mktemp("product")) as running:
         measured(running)
         yield running
+        assert not running.errors()
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product for faults, with rules that act at once. Every story breaks objects of its own, and heals them."""
+    folder = tmp_path_factory.mktemp("faulty")
+    rules = folder / "rules.yaml"
+    rules.write_text(yaml.safe_dump(rule_file(), allow_unicode=True), "utf-8")
+    settings = {"scrape_interval": FAULTY_INTERVAL, "sim_hosts": 4, "sim_vms": 12, "rules_file": rules}
+    with Product(folder, **settings) as running:
+        measured(running)
+        yield running
+        assert not running.errors()

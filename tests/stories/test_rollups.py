@@ -80,17 +80,22 @@ def test_final_minutes_are_exactly_their_raw_samples_and_history_shows_them(prod
         assert point["monitor.mem.rate"] == shown(mean[COLUMN[Kind.VM]["mem_rate"]])
 
 
-def test_lines_in_the_making_are_their_first_raw_samples(product: Product) -> None:
+def test_lines_in_the_making_never_show_what_was_not_measured(product: Product) -> None:
     with product.store() as store:
 
         def begun(level: Level) -> Lines | None:
             found = store.read_lines(level, Kind.VM, 0, 2**40)
             return found[-1] if found else None
 
-        for level, seconds in ((Level.MINUTE, 60.0), (Level.HOUR, 3600.0)):
-            lines = eventually(lambda level=level: begun(level), 60, 0.2)  # type: ignore[misc]
-            raw = naive(store.read(Kind.VM, lines.start, lines.start + seconds))
-            assert agrees(lines, raw, whole=False) > len(lines)
+        minute, hour = (eventually(lambda level=level: begun(level), 60, 0.2) for level in (Level.MINUTE, Level.HOUR))  # type: ignore[misc]
+        assert agrees(minute, naive(store.read(Kind.VM, minute.start, minute.start + 60)), whole=False) > len(minute)
+        raw = naive(store.read(Kind.VM, hour.start, hour.start + 3600))
+        for row, name in enumerate(hour.objects):
+            for column in np.flatnonzero(hour.count[row]).tolist():
+                samples = raw[name, column]
+                assert hour.count[row, column] <= len(samples)
+                assert min(samples) <= hour.minimum[row, column] <= hour.mean[row, column] <= hour.maximum[row, column]
+                assert hour.maximum[row, column] <= max(samples)
 
 
 def test_what_was_collected_before_a_downtime_gets_its_minutes_and_hours(tmp_path: Path) -> None:
