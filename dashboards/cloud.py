@@ -29,7 +29,7 @@ CLOUD = Board(
                 Panel(
                     "Open high alarms",
                     COUNT,
-                    [('sum(starvc_alarms{severity="high",state="raised"}) or vector(0)', "")],
+                    [('sum(starvc_alarms{severity="high"}) or vector(0)', "")],
                     shape="number",
                     width=QUARTER,
                     limits=(1, 1),
@@ -100,7 +100,7 @@ CLOUD = Board(
                 Panel(
                     "Open alarms by severity",
                     COUNT,
-                    [('sum by (severity) (starvc_alarms{state="raised"})', "{{severity}}")],
+                    [("sum by (severity) (starvc_alarms)", "{{severity}}")],
                     width=FULL,
                 ),
             ),

@@ -3,7 +3,8 @@ reason.
 
 Runs inside the transaction of the evaluation (`core.alarms.engine`), which alone writes to the outbox: what people
 change in the meantime, and what was suppressed, is `Alarm.outstanding` and is told by the next evaluation. A relief
-is never suppressed - it is told to those who were told of the alarm, and to nobody else.
+is never suppressed - it is told to those who were told of the alarm, and to nobody else. The race with people is
+closed by locks on the alarms.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ class _Decision:
 
 def announce(session: Session, routing: Routing, now: datetime) -> None:
     """One outbox row for each announcement that is due and each of its receivers."""
-    outstanding = session.scalars(
-        select(Alarm).where(Alarm.outstanding).order_by(Alarm.created_at, Alarm.object_id, Alarm.id)
-    ).all()
+    waiting = select(Alarm).where(Alarm.outstanding).order_by(Alarm.created_at, Alarm.object_id, Alarm.id)
+    outstanding = session.scalars(waiting.with_for_update().execution_options(populate_existing=True)).all()
     if not outstanding:
         return
     around = circumstances(session, now)

@@ -188,7 +188,11 @@ class Ledger:
             self._rules[rule_id] = _Rule(evidence_until, fence, exists=True)
 
     def _read_states(self) -> None:
+        """Locked by a statement of its own, so that the one that reads sees what the former holders of the locks wrote."""
         kept, alarm = AlarmState, Alarm
+        if self._session.get_bind().dialect.name != "sqlite":
+            locked = select(kept.rule_id).where(kept.rule_id.in_(self._rules)).order_by(kept.rule_id, kept.object_id)
+            self._session.execute(locked.with_for_update())
         wanted = (
             select(
                 kept.rule_id, kept.object_id, kept.tenant_id, kept.rungs, kept.evidence_until, kept.flap_score,
@@ -197,8 +201,6 @@ class Ledger:
             )
             .outerjoin(alarm, kept.alarm_id == alarm.id)
             .where(kept.rule_id.in_(self._rules))
-            .order_by(kept.rule_id, kept.object_id)
-            .with_for_update(of=kept)
         )  # fmt: skip
         for (
             rule_id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 
 from core.alarms import alarms, retention
 from core.alarms.alarms import AlarmDetails, AlarmHistory, AlarmRef, FindAlarms, Relieved, ShelveAlarm
-from core.alarms.finding import Relief, Severity
+from core.alarms.finding import FlapPolicy, Relief, Severity
 from core.alarms.machine import Change
 from core.errors import Conflict, Invalid, NotFound
 from core.tenancy.tenants import CreateTenant, create
@@ -172,6 +173,47 @@ def test_a_relieved_alarm_cannot_be_acknowledged_or_shelved(desk: Desk, evaluato
         desk.platform(alarms.acknowledge, ref)
     with pytest.raises(Conflict):
         desk.platform(alarms.shelve, ShelveAlarm(id=ref.id, until=desk.clock.now() + timedelta(hours=1)))
+
+
+def test_people_and_evaluations_at_once_agree(desk: Desk, evaluator: Evaluator) -> None:
+    """Every alarm ends once, its history has no holes, and the receivers are told of every raise and every relief."""
+    evaluator = evaluator.with_policy(flap=FlapPolicy(hi=1e9))
+    evaluator.take({"vm-1": "raise"})
+    stop = threading.Event()
+    clash: list[BaseException] = []
+
+    def people() -> None:
+        try:
+            while not stop.is_set():
+                for alarm in found(desk, relieved=Relieved.NONE):
+                    _act(desk, alarm.id)
+        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+            clash.append(error)
+
+    thread = threading.Thread(target=people)
+    thread.start()
+    for word in ("low", "raise", "raise", "clear") * 15:
+        evaluator.take({"vm-1": word})
+    stop.set()
+    thread.join()
+    evaluator.take({"vm-1": "clear"})
+    assert clash == []
+    everything = found(desk)
+    assert all(alarm.relieved is not Relieved.NONE for alarm in everything)
+    for alarm in everything:
+        events = desk.platform(alarms.history, AlarmHistory(id=alarm.id)).rows
+        assert [event.change for event in events].count(Change.RELIEVED) == 1
+        assert events[-1].change is Change.RELIEVED
+    told = evaluator.told()
+    assert sum("relieved" in one for one in told) == sum("raised" in one for one in told) == len(everything)
+
+
+def _act(desk: Desk, alarm_id: str) -> None:
+    try:
+        desk.platform(alarms.acknowledge, AlarmRef(id=alarm_id))
+        desk.platform(alarms.relieve, AlarmRef(id=alarm_id))
+    except Conflict:
+        pass
 
 
 def test_history_says_what_when_why_and_who(desk: Desk, evaluator: Evaluator) -> None:

@@ -1,0 +1,110 @@
+"""Many workers at once, with real threads on real databases."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import update
+
+from core.clock import VirtualClock
+from core.tasks import queue
+from core.tasks import tasks as operations
+from core.tasks.claims import Overtaken
+from core.tasks.context import Runtime, TaskContext
+from core.tasks.engine import TaskEngine
+from core.tasks.rows import Task, TaskState
+from core.tasks.tasks import TaskRef
+from tests.support.tasks import Script, context, read, states, submit
+
+WORKERS, TASKS, BOXES = 16, 120, 6
+
+
+def together(number: int, deed: Callable[[int], object]) -> list[object]:
+    """What `deed` answers to each of so many threads that start at the same moment."""
+    ready = threading.Barrier(number)
+
+    def one(position: int) -> object:
+        ready.wait()
+        return deed(position)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
+
+
+def test_each_task_runs_once_in_the_order_of_its_object_and_never_two_of_one_object_at_once(
+    engine: TaskEngine, at: Runtime, script: Script
+) -> None:
+    running: set[str] = set()
+    order: dict[str, list[str]] = defaultdict(list)
+    guard = threading.Lock()
+
+    def run(context: TaskContext) -> None:
+        box = context.task.object_id
+        with guard:
+            assert box not in running
+            running.add(box)
+            order[box].append(context.task.id)
+        context.progress(50)
+        with guard:
+            running.remove(box)
+
+    script.run = run
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for number in range(TASKS):
+        wanted[f"box-{number % BOXES}"].append(submit(at, f"box-{number % BOXES}"))
+
+    def work(_: int) -> None:
+        engine.run_until(lambda: len(script.released) >= TASKS)
+
+    together(WORKERS, work)
+    assert order == wanted
+    assert set(states(at.database).values()) == {TaskState.SUCCEEDED}
+
+
+def test_a_zombie_may_not_finish_and_nobody_starts_beside_its_successor(at: Runtime, clock: VirtualClock) -> None:
+    first, second = submit(at), submit(at)
+    zombie = queue.claim(at.database, "a", clock.now())
+    assert zombie is not None
+    with at.database.platform(write=True) as session:
+        freed = {"owner": None, "ending": TaskState.ABORTED, "retry_at": clock.now(), "fence": Task.fence + 1}
+        session.execute(update(Task).where(Task.id == first).values(freed))
+    heir = queue.claim(at.database, "b", clock.now())
+    assert heir is not None
+    assert (heir.facts.id, heir.ending) == (first, TaskState.ABORTED)
+    assert queue.claim(at.database, "c", clock.now()) is None, "the second waits for the first to be settled"
+
+    def finish(claim: queue.Claim) -> bool:
+        try:
+            with at.database.platform(write=True) as session:
+                queue.finish(session, claim, TaskState.SUCCEEDED, "", clock.now())
+        except Overtaken:
+            return False
+        return True
+
+    assert not finish(zombie)
+    assert finish(heir)
+    assert not finish(heir), "and only once"
+    following = queue.claim(at.database, "c", clock.now())
+    assert following is not None
+    assert following.facts.id == second
+
+
+def test_a_task_is_either_cancelled_or_run(engine: TaskEngine, at: Runtime, script: Script) -> None:
+    ids = [submit(at, f"box-{number}") for number in range(24)]
+
+    def either(position: int) -> None:
+        if position % 2:
+            for id_ in ids:
+                with at.database.platform(write=True) as session:
+                    if read(at.database, id_).state is TaskState.QUEUED:
+                        operations.cancel(context(at, session), TaskRef(id=id_))
+        else:
+            while engine.step():
+                pass
+
+    together(2, either)
+    assert sorted(script.ran + script.withdrawn) == sorted(ids)
+    assert sorted(script.released) == sorted(ids)
