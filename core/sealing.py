@@ -86,10 +86,13 @@ def _bound(place: Place) -> bytes:
 
 def _parts(sealed: Sealed) -> tuple[str, str, bytes]:
     try:
-        version, key_id, body = sealed.text.split(".")
-        return version, key_id, base64.b64decode(body, validate=True)
+        version, key_id, text = sealed.text.split(".")
+        body = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as problem:
         raise Unsealable("not a sealed text") from problem
+    if len(body) < _NONCE_BYTES:
+        raise Unsealable("not a sealed text")
+    return version, key_id, body
 
 
 @lru_cache(maxsize=16)

@@ -3,14 +3,16 @@ process."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
 import yaml
 
 from aggregator.rules.load import shipped_files
-from tests.support.product import Product, measured
+from tests.support.product import Product, host_ids, measured, vm_ids
 
 FAULTY_INTERVAL: Final = 2.0
 _OWN_RULES: Final = """
@@ -52,14 +54,36 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         assert not running.errors()
 
 
+@dataclass(frozen=True)
+class Faulty:
+    """A product in which some things broke at `since` (epoch seconds), all at once: `hung` is a host whose page never
+    comes, `busy` and `once_busy` are VMs under load, `restarted` is a VM. `healthy` is a host without a fault.
+    """
+
+    product: Product
+    since: float
+    healthy: str
+    hung: str
+    busy: str
+    once_busy: str
+    restarted: str
+
+
 @pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A product for faults, with rules that act at once. Every story breaks objects of its own, and heals them."""
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    """Has rules that act at once. Every story heals what it has looked at."""
     folder = tmp_path_factory.mktemp("faulty")
     rules = folder / "rules.yaml"
     rules.write_text(yaml.safe_dump(rule_file(), allow_unicode=True), "utf-8")
     settings = {"scrape_interval": FAULTY_INTERVAL, "sim_hosts": 4, "sim_vms": 12, "rules_file": rules}
     with Product(folder, **settings) as running:
         measured(running)
-        yield running
+        healthy, hung, *others = [host for host in host_ids(running) if host.startswith("host-sim")]
+        once_busy, busy, restarted = [vm for host in others for vm in vm_ids(running, **{"vm.hostid": host})][:3]
+        since = time.time()
+        for action, target in (
+            ("hang-exporter", hung), ("load-vm", busy), ("load-vm", once_busy), ("restart-vm", restarted),
+        ):  # fmt: skip
+            running.inject(action, target)
+        yield Faulty(running, since, healthy, hung, busy, once_busy, restarted)
         assert not running.errors()
