@@ -9,7 +9,7 @@ COPY collector collector
 COPY aggregator aggregator
 COPY api api
 COPY dashboards dashboards
-RUN /opt/starvc/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/starvc/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/starvc --create-home starvc

@@ -56,3 +56,9 @@ JOB_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+JOB_CPU = Counter(
+    "starvc_job_cpu_seconds_total",
+    "CPU time of the periodic jobs of the aggregator, in their own threads.",
+    ["job"],
+    registry=REGISTRY,
+)

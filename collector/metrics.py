@@ -38,7 +38,7 @@ STRANGERS = Counter(
 )
 CPU_SECONDS = Counter(
     "starvc_collector_cpu_seconds_total",
-    "CPU time of the collector, by phase: fetch (and everything else on its loop), parse, rates, write.",
+    "CPU time of the collector, by phase: fetch (and everything else on its loop), parse, rates, write, targets.",
     ["phase"],
     registry=REGISTRY,
 )
@@ -46,6 +46,7 @@ FETCH_CPU = CPU_SECONDS.labels("fetch")
 PARSE_CPU = CPU_SECONDS.labels("parse")
 RATES_CPU = CPU_SECONDS.labels("rates")
 WRITE_CPU = CPU_SECONDS.labels("write")
+TARGETS_CPU = CPU_SECONDS.labels("targets")
 MISSED = Counter(
     "starvc_collector_missed_slots_total",
     "Scheduled scrapes that were not made, by reason: late (the loop came too late), busy (the one before still ran).",
