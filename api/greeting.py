@@ -29,9 +29,7 @@ def greet(settings: Settings, announced: Announced) -> None:
     at = "" if announced.url == DEFAULT_URL else f" --url {announced.url}"
     console.print("\nTry:\n")
     console.print(Text(f"  starvc call cloudhost/search{at}"))
-    console.print(
-        Text(f"  curl -s -X POST -H 'KEY_TOKEN: TOKEN' {announced.url}{BASE}/cloudhost/search | base64 -d\n")
-    )
+    console.print(Text(f"  curl -s -X POST -H 'KEY_TOKEN: TOKEN' {announced.url}{BASE}/cloudhost/search | base64 -d\n"))
 
 
 def _facts(settings: Settings, announced: Announced) -> Iterator[tuple[str, str]]:
@@ -42,7 +40,7 @@ def _facts(settings: Settings, announced: Announced) -> Iterator[tuple[str, str]
     yield "Watched", ", ".join(_watched(settings, announced)) or "nothing yet: register a host with cloudhost/register"
     yield "Platform token", announced.platform_token or _where(settings)
     if announced.demo_token:
-        yield "Demo tenant", announced.demo_token
+        yield "Demo tenant token", announced.demo_token
 
 
 def _watched(settings: Settings, announced: Announced) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -19,16 +18,12 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aggregator.hosts import HostWatch, Outside
-from aggregator.hosts import period as host_period
-from aggregator.lines import LineKeeper
 from aggregator.rules.source import RulesInvalid
-from aggregator.rules.step import Rules, Surroundings
-from aggregator.run import Aggregator, Job
 from api import local_host
 from api.agent import agent_server
 from api.app import create_app
 from api.cloud_metrics import CloudCollector
+from api.jobs import aggregator
 from api.serving import BackgroundServer, listen
 from api.simulation import SimulatedCloud
 from api.simulation.inventory import DEMO_TENANT, register
@@ -39,26 +34,19 @@ from core.clock import SystemClock
 from core.db.engine import Database, open_database
 from core.db.migrations import SchemaTooNew
 from core.errors import Fault
-from core.hosts.state import Policy as HostPolicy
 from core.hosts.targets import Target, list_targets
-from core.ids import new_id
 from core.metrics import REGISTRY
 from core.secrets import key_ring
 from core.settings import Settings
 from core.tenancy.tokens import ensure_platform_token, ensure_tenant_token
-from core.timeseries import policy
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.recent import RecentStore
 from core.timeseries.store import StoreUnavailable
-from core.zone import zone
 
 _log = structlog.get_logger(__name__)
 
 SERIES_FOLDER: Final = "series"
 DEMO_TOKEN_FILE: Final = "demo-token"  # noqa: S105 (the name of a file)
-LINES_EVERY: Final = 1.0
-"""Seconds between two steps of the lines."""
-_FENCINGS: Final = 8
 REFUSALS: Final = (OSError, ValueError, Fault, StoreUnavailable, RulesInvalid, SchemaTooNew)
 """What a start may be refused with; the text says why."""
 
@@ -84,7 +72,7 @@ def running(settings: Settings) -> Iterator[Announced]:
         platform_token = _migrate(services)
         cloud = _simulation(services, parts)
         demo_token = _fill_inventory(services, cloud, parts)
-        aggregator = _aggregator(services, cloud, parts)
+        jobs = aggregator(services, cloud, parts)
         source = InventorySource(lambda: _targets(services.database))
         seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
         collector = Collector(source, services.store, services.clock, settings, seed=seed)
@@ -92,7 +80,7 @@ def running(settings: Settings) -> Iterator[Announced]:
         REGISTRY.register(metrics)
         parts.callback(REGISTRY.unregister, metrics)
         server = BackgroundServer("api", create_app(services, REGISTRY, cloud), [listener])
-        for part in (collector, aggregator, server):
+        for part in (collector, jobs, server):
             part.start()
             parts.callback(part.stop)
         url = f"http://{settings.host}:{server.port}"
@@ -153,26 +141,6 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
             return None
         register(session, cloud, now)
         return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
-
-
-def _aggregator(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> Aggregator:
-    settings, clock = services.settings, services.clock
-    resolutions = policy.declared(settings, zone(settings.timezone))
-    lines = LineKeeper(services.store, resolutions, clock, settings.late_horizon, lag=settings.scrape_interval)
-    fencing = parts.enter_context(ThreadPoolExecutor(_FENCINGS, "fencing"))
-    watch = HostWatch(
-        Outside(services.database, services.store, clock, fencing, cloud),
-        HostPolicy.for_interval(settings.scrape_interval, settings.scrape_timeout),
-        detector=new_id("detector"),
-    )
-    rules = Rules(Surroundings(services.database, services.store, clock), settings.scrape_interval, settings.rules_file)
-    return Aggregator(
-        (
-            Job("lines", LINES_EVERY, lines.step),
-            Job("hosts", host_period(settings.scrape_interval), watch.step),
-            Job("rules", rules.period, rules.step),
-        )
-    )
 
 
 def _targets(database: Database) -> tuple[Target, ...]:

@@ -1,4 +1,5 @@
-"""CPU time of one thread, split into phases: what is not in a phase is the rest."""
+"""CPU time of threads: of one block, or of a whole thread split into phases, where what is not in a phase is the
+rest."""
 
 from __future__ import annotations
 
@@ -7,6 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import Counter
+
+
+@contextmanager
+def cpu_time(counter: Counter) -> Iterator[None]:
+    """Adds to `counter` the CPU time that this thread spends in the block."""
+    began = time.thread_time()
+    try:
+        yield
+    finally:
+        counter.inc(time.thread_time() - began)
 
 
 class ThreadTime:

@@ -26,12 +26,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from collector import metrics
+from collector.cpu import cpu_time
 from collector.rounds import Rounds
 from collector.spool import MemorySpool, Spool
 from collector.targets import SourceUnavailable, TargetSource
 from collector.watched import Limits
 from collector.writing import Writer
 from core.clock import Clock
+from core.hosts.targets import Target
 from core.settings import Settings
 from core.timeseries.store import TimeSeriesStore
 
@@ -145,12 +147,16 @@ class Collector:
         """Whether the slots have changed."""
         async with self._refreshing:
             try:
-                targets = await asyncio.get_running_loop().run_in_executor(self._reading, self._source.targets)
+                targets = await asyncio.get_running_loop().run_in_executor(self._reading, self._targets)
             except SourceUnavailable as error:
                 metrics.SOURCE_FAILURES.inc()
                 log.warning("targets cannot be listed, the known ones stay", reason=str(error))
                 return False
             return await self._rounds.adopt(targets)
+
+    def _targets(self) -> tuple[Target, ...]:
+        with cpu_time(metrics.TARGETS_CPU):
+            return self._source.targets()
 
     async def _flush(self) -> None:
         batch = self._rounds.collected()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import structlog
 
 from collector import metrics
+from collector.cpu import cpu_time
 from collector.spool import Batch, Spool
 from core.timeseries.store import StoreUnavailable, TimeSeriesStore
 
@@ -21,12 +20,11 @@ class Writer:
     def write(self, batch: Batch) -> None:
         """Queues the batch and writes what is queued, as far as the store takes it. What it refuses waits for the
         next call."""
-        began = time.thread_time()
-        if batch:
-            self._spool.put(batch)
-        while (head := self._spool.head()) is not None and self._offer(head):
-            self._spool.done()
-        metrics.WRITE_CPU.inc(time.thread_time() - began)
+        with cpu_time(metrics.WRITE_CPU):
+            if batch:
+                self._spool.put(batch)
+            while (head := self._spool.head()) is not None and self._offer(head):
+                self._spool.done()
 
     def _offer(self, batch: Batch) -> bool:
         try:

@@ -172,7 +172,7 @@ class _Connection(asyncio.Protocol):
         page = _PAGE_OF.get(path)
         if page is None or self._request.method not in _METHODS:
             self._count("none", "refused")
-            self._send(404 if page is None else 405, b"only GET and HEAD of /metrics and /libvirt/metrics is served here\n")
+            self._send(404 if page is None else 405, b"only GET and HEAD of the two pages are served here\n")
         else:
             body = self._render(path)
             if body is None:

@@ -84,8 +84,8 @@ def _decide(alarm: Alarm, around: Circumstances, now: datetime) -> _Decision:
         if reason is not None:
             return _Decision({"id": alarm.id, "suppressed_by": reason, "outstanding": True})
     columns = {
-        "id": alarm.id, "suppressed_by": None, "outstanding": False, "told_severity": true.severity,
-        "told_flapping": true.flapping, "told_latched": true.latched,
+        "id": alarm.id, "suppressed_by": None if change or is_open else alarm.suppressed_by, "outstanding": False,
+        "told_severity": true.severity, "told_flapping": true.flapping, "told_latched": true.latched,
     }  # fmt: skip
     if change is None:
         return _Decision(columns)

@@ -188,7 +188,7 @@ class Ledger:
             self._rules[rule_id] = _Rule(evidence_until, fence, exists=True)
 
     def _read_states(self) -> None:
-        """Locked by a statement of its own, so that the one that reads sees what the former holders of the locks wrote."""
+        """The locks are a statement of their own: the one that reads then sees what their former holders wrote."""
         kept, alarm = AlarmState, Alarm
         if self._session.get_bind().dialect.name != "sqlite":
             locked = select(kept.rule_id).where(kept.rule_id.in_(self._rules)).order_by(kept.rule_id, kept.object_id)

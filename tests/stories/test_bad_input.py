@@ -1,4 +1,4 @@
-"""Everything that a caller can get wrong, over real HTTP: a clear envelope each time, nothing changed, nothing broken."""
+"""What callers get wrong, over real HTTP: a clear envelope each time, nothing changed, nothing broken."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.support.product import Product, rows, vm_ids
 
 BASE = "/starvcenter/services/cloudresource"
 VMS = f"{BASE}/cloudvm/search"
+HOST = {"host.name": "h", "host.ip": "1.2.3.4"}
 PAGE = {"page.startnum": 1, "page.everypagenum": 10}
 ALARM = {"monitor.obj.type": "vm", "monitor.obj": "vm-sim-00001", "lineType": "minute"}
 
@@ -41,9 +42,10 @@ def state_of(product: Product) -> list[object]:
         ("cloudTenant/create", {"app.name": "x", "app.cpu.quota": -1}, "app.cpu.quota"),
         ("cloudTenant/create", {"app.name": "x" * 5000}, "app.name"),
         ("cloudTenant/token", {"app.id": "tenant-nobody"}, "tenant-nobody does not exist"),
-        ("cloudhost/register", {"host.name": "h", "host.ip": "1.2.3.4"}, "host.exporter.url"),
-        ("cloudhost/register", {"host.name": "h", "host.ip": "h", "host.exporter.url": "http://h/metrics"}, "host.ip"),
-        ("cloudhost/register", {"host.name": "h", "host.ip": "1.2.3.4", "host.exporter.url": "ftp://h"}, "host.exporter.url"),
+        ("cloudhost/register", HOST, "host.exporter.url"),
+        ("cloudhost/register", {**HOST, "host.ip": "h", "host.exporter.url": "http://h/"}, "host.ip"),
+        ("cloudhost/register", {**HOST, "host.exporter.url": "ftp://h"}, "host.exporter.url"),
+        ("cloudhost/register", {**HOST, "host.exporter.url": "http://h:x/"}, "host.exporter.url"),
         ("cloudvm/search", {**PAGE, "page.everypagenum": 0}, "page.everypagenum"),
         ("cloudvm/search", {**PAGE, "page.everypagenum": 31}, "page.everypagenum"),
         ("cloudvm/search", {**PAGE, "page.startnum": 0}, "page.startnum"),
@@ -80,7 +82,7 @@ def test_a_bad_parameter_is_named(product: Product, path: str, params: dict[str,
         (base64.b64encode(b"[" * 100_000).decode(), "JSON"),
     ],
 )
-def test_a_parameter_that_cannot_be_read_is_told_what_is_wrong_with_it(product: Product, text: str, reason: str) -> None:
+def test_a_parameter_that_cannot_be_read_is_told_why(product: Product, text: str, reason: str) -> None:
     answer = send(product, VMS, {"KEY_PARAM": text})
     assert (answer.status, answer.result) == (200, "1")
     assert "KEY_PARAM" in answer.text
@@ -138,5 +140,4 @@ def test_nothing_of_all_this_was_logged_as_an_error(product: Product) -> None:
         send(product, VMS, body)
     log = product.log.read_text("utf-8", errors="replace")
     assert product.errors() == []
-    assert "[warning" not in log
     assert product.platform_token not in log.split("Try:", 1)[1]

@@ -1,4 +1,4 @@
-"""Current values over the wire: complete, in the documented form, in agreement with each other and with this machine."""
+"""Current values over the wire: complete, in the documented form, in agreement with each other and with `/proc`."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def test_a_tenant_sees_its_own_vms_and_no_hosts(product: Product) -> None:
     with product.client(made["app.token"]) as stranger:
         assert rows(stranger("cloudvm/search")) == []
         assert rows(stranger("cloudmonitor/compute/currents", batch)) == []
-        refused = stranger("cloudmonitor/compute/current", one)
-        assert refused.text == stranger("cloudmonitor/compute/current", {**one, "monitor.obj": "vm-nobody"}).text.replace(
-            "vm-nobody", vms[0]
+        foreign, unknown = (
+            stranger("cloudmonitor/compute/current", {**one, "monitor.obj": id_}) for id_ in (vms[0], "vm-nobody")
         )
+        assert foreign.text == unknown.text.replace("vm-nobody", vms[0])
 
 
 def test_this_machine_agrees_with_proc(product: Product) -> None:

@@ -35,6 +35,7 @@ _MODELS: Final = (("GenuineIntel", 0.6), ("AuthenticAMD", 0.4))
 class SimDisk:
     """`device` as the guest sees it; `path` of its image on the host."""
 
+    id: str
     device: str
     size_gb: int
     path: str
@@ -45,16 +46,18 @@ class SimNic:
     """`device` is the tap, named alike on every host, so that it stays the same when the VM moves; `mac` is locally
     administered."""
 
+    id: str
     device: str
     mac: str
     ip: str
     bridge: str
+    network_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SimVm:
-    """`index` is its position in `DataCentre.vms`, `host` that of the host it is first placed on; `boot` in epoch
-    seconds."""
+    """`index` is its position in `DataCentre.vms` or, if it came later, among all objects of the fleet; `host` is that
+    of the host it is first placed on; `boot` in epoch seconds."""
 
     index: int
     id: str
@@ -159,22 +162,27 @@ def _disks(chance: Chance, count: int) -> list[tuple[SimDisk, ...]]:
     extra = chance.choice("extra disk", count * 2, ((50, 0.3), (100, 0.4), (200, 0.2), (500, 0.1)))
     return [
         tuple(
-            SimDisk(f"vd{letter}", size, f"/var/lib/libvirt/images/vm-sim-{i + 1:05d}-vd{letter}.qcow2")
+            SimDisk(f"disk-sim-{i + 1:05d}-vd{letter}", f"vd{letter}", size, image_path(f"vm-sim-{i + 1:05d}-vd{letter}"))
             for letter, size in zip("abc"[: numbers[i]], (system[i], *extra[2 * i : 2 * i + 2]), strict=False)
         )
         for i in range(count)
     ]
 
 
+def image_path(name: str) -> str:
+    """Of a disk's image on its host."""
+    return f"/var/lib/libvirt/images/{name}.qcow2"
+
+
 def _nics(chance: Chance, count: int) -> Iterator[tuple[SimNic, ...]]:
     scramble = int(chance.words("mac", 1)[0])
     serial = 0
-    for number in chance.choice("nics", count, ((1, 0.75), (2, 0.25))):
+    for vm, number in enumerate(chance.choice("nics", count, ((1, 0.75), (2, 0.25))), 1):
         nics = []
-        for _ in range(number):
+        for position in range(number):
             subnet, place = divmod(serial, 240)
             ip = f"10.{128 + subnet // 256}.{subnet % 256}.{place + 10}"
-            nics.append(SimNic(f"vnet{serial}", _mac("52:54:00", serial * 0x9E3779 + scramble), ip, "br0"))
+            nics.append(SimNic(f"nic-sim-{vm:05d}-{position}", f"vnet{serial}", _mac("52:54:00", serial * 0x9E3779 + scramble), ip, "br0"))
             serial += 1
         yield tuple(nics)
 

@@ -16,6 +16,27 @@ MOUNTPOINTS = ("/", "/var/lib/libvirt/images")
 EVERYTHING = "all"
 
 
+class Deed(StrEnum):
+    """What the control plane may ask for, by the names under which it can be made to fail."""
+
+    CREATE = "create"
+    DELETE = "delete"
+    START = "start"
+    STOP = "stop"
+    SHUT_DOWN = "shut-down"
+    REBOOT = "reboot"
+    RESIZE = "resize"
+    PASSWORD = "password"  # noqa: S105 (the name of an operation)
+    AGENT = "agent"
+    CONSOLE = "console"
+    DISK = "disk"
+    NIC = "nic"
+    SNAPSHOT = "snapshot"
+    REVERT = "revert"
+    BACKUP = "backup"
+    RESTORE = "restore"
+
+
 class Action(StrEnum):
     CRASH_HOST = "crash-host"
     """Power gone: ports closed, VMs gone with it; after healing everything has booted anew."""
@@ -29,13 +50,16 @@ class Action(StrEnum):
     """All vCPUs busy."""
     FILL_DISK = "fill-disk"
     """A disk of a VM or a file system of a host is nearly full."""
+    FAIL_OPERATION = "fail-operation"
+    """What the control plane asks of a host or VM is refused: one operation, or all."""
     HEAL = "heal"
     """The target, or everything, is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`target` is the id or name of a host or VM; `device` a disk or mountpoint, None for all of the target's."""
+    """`target` is the id or name of a host or VM; `device` a disk, a mountpoint or (fail-operation) a deed, None for
+    all of the target's."""
 
     action: Action
     target: str = ""
@@ -48,11 +72,12 @@ class HostCondition:
     cut: bool = False
     hung: bool = False
     filled: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[Action, ...]:
         marks = ((self.crashed, Action.CRASH_HOST), (self.cut, Action.CUT_LINK), (self.hung, Action.HANG_EXPORTER),
-                 (bool(self.filled), Action.FILL_DISK))  # fmt: skip
+                 (bool(self.filled), Action.FILL_DISK), (bool(self.failing), Action.FAIL_OPERATION))  # fmt: skip
         return tuple(action for present, action in marks if present)
 
 
@@ -65,10 +90,12 @@ class VmCondition:
     on: bool = True
     loaded: bool = False
     filled: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[Action, ...]:
-        marks = ((self.loaded, Action.LOAD_VM), (bool(self.filled), Action.FILL_DISK))
+        marks = ((self.loaded, Action.LOAD_VM), (bool(self.filled), Action.FILL_DISK),
+                 (bool(self.failing), Action.FAIL_OPERATION))  # fmt: skip
         return tuple(action for present, action in marks if present)
 
 
@@ -81,6 +108,17 @@ class Directory:
     def __init__(self, centre: DataCentre) -> None:
         self._hosts = {key: host for host in centre.hosts for key in (host.id, host.name)}
         self._vms = {key: vm for vm in centre.vms for key in (vm.id, vm.name)}
+
+    def admit(self, vm: SimVm) -> None:
+        """A VM more, or another description of a known one. Of VMs with the same name the first one has it."""
+        self._vms[vm.id] = vm
+        if self._vms.setdefault(vm.name, vm).id == vm.id:
+            self._vms[vm.name] = vm
+
+    def dismiss(self, vm: SimVm) -> None:
+        for key in (vm.id, vm.name):
+            if self._vms.get(key, vm).id == vm.id:
+                self._vms.pop(key, None)
 
     def host(self, target: str) -> SimHost:
         return self._hosts.get(target) or _refuse("host", target, self._hosts)
@@ -126,6 +164,8 @@ def on_host(fault: Fault, host: SimHost, now: HostCondition) -> HostCondition:
             return replace(now, hung=True)
         case Action.FILL_DISK:
             return replace(now, filled=_devices(fault.device, MOUNTPOINTS, now.filled))
+        case Action.FAIL_OPERATION:
+            return replace(now, failing=_devices(fault.device, tuple(Deed), now.failing))
         case _:
             raise Invalid("target", f"{fault.action} needs a VM, {host.id} is a host", "the id of a simulated VM")
 
@@ -133,7 +173,9 @@ def on_host(fault: Fault, host: SimHost, now: HostCondition) -> HostCondition:
 def on_vm(fault: Fault, vm: SimVm, now: VmCondition, host: HostCondition) -> VmCondition:
     """The VM's condition after the fault; restart-vm leaves it as it is."""
     if fault.action is Action.HEAL:
-        return replace(now, loaded=False, filled=())
+        return replace(now, loaded=False, filled=(), failing=())
+    if fault.action is Action.FAIL_OPERATION:
+        return replace(now, failing=_devices(fault.device, tuple(Deed), now.failing))
     if host.crashed or not now.on:
         raise Conflict(
             "VM", vm.id, "is not running: " + ("its host is down (crash-host)" if host.crashed else "it is off")

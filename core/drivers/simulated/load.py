@@ -8,6 +8,7 @@ slopes.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Final
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.drivers.simulated.chance import Chance, Floats, Words, mix, unit
-from core.drivers.simulated.datacentre import DAY, EPOCH, DataCentre
+from core.drivers.simulated.datacentre import DAY, EPOCH, DataCentre, SimVm
 
 Ints = NDArray[np.int64]
 
@@ -29,6 +30,7 @@ _SUNDAY: Final = _TAU * 4.5 / 7 - 1.5 * np.pi
 """Phase of a week that is quietest at Sunday noon: EPOCH is a Wednesday."""
 
 _KB: Final = 1024.0
+_DIVISORS: Final = {"wave_period", "step", "burst_period"}
 
 
 class Channel(IntEnum):
@@ -64,6 +66,22 @@ class Profile:
     def take(self, objects: Ints) -> Profile:
         """The same for some objects only."""
         return Profile(*(np.ascontiguousarray(getattr(self, field.name)[:, objects]) for field in fields(self)))
+
+    def grown(self, number: int) -> Profile:
+        """The same with so many more objects, which do nothing yet."""
+        more = np.zeros((len(Channel), number))
+        return Profile(
+            *(
+                np.hstack((column, (more + (field.name in _DIVISORS)).astype(column.dtype)))
+                for field in fields(self)
+                for column in (getattr(self, field.name),)
+            )
+        )
+
+    def put(self, item: int, one: Profile) -> None:
+        """The object at this position is from now on the only one of `one`."""
+        for field in fields(self):
+            getattr(self, field.name)[:, item] = getattr(one, field.name)[:, 0]
 
     def total(self, at: float | Floats) -> Floats:
         """The integral of the rates from the beginning to `at` (epoch seconds, anything that broadcasts): (...,
@@ -114,7 +132,18 @@ class Gauges:
         result: Floats = self.memory[objects] + swing
         return result
 
-    def space_used(self, at: float, disks: Ints) -> Floats:
+    def grown(self, vms: int = 0, disks: int = 0) -> Gauges:
+        """The same with more objects and disks, which use nothing yet."""
+        objects, devices = np.zeros(vms), np.zeros(disks)
+        return Gauges(
+            memory=np.append(self.memory, objects),
+            memory_phase=np.append(self.memory_phase, objects),
+            space=np.append(self.space, devices),
+            space_period=np.append(self.space_period, devices + 1),
+            space_phase=np.append(self.space_phase, devices),
+        )
+
+    def space_used(self, at: float | Floats, disks: Ints) -> Floats:
         """(n,) fractions: grows for weeks, then somebody cleans up."""
         cycle = ((at - EPOCH) / self.space_period[disks] + self.space_phase[disks]) % 1.0
         result: Floats = self.space[disks] + 0.15 * cycle
@@ -128,6 +157,22 @@ class Load:
     profile: Profile
     gauges: Gauges
     first_disk: Ints
+
+
+def of_vm(seed: int, vm: SimVm) -> Load:
+    """What a VM does that no data centre was built with: given by its id and size. Its disks are `of_disk`."""
+    chance = Chance(_own(seed, vm.id))
+    alone = DataCentre(seed, (), (vm,))
+    return Load(_profile(chance, alone), _gauges(chance, 1, 0), np.zeros(1, np.int64))
+
+
+def of_disk(seed: int, disk_id: str) -> Gauges:
+    """How full one disk is: given by its id."""
+    return _gauges(Chance(_own(seed, disk_id)), 0, 1)
+
+
+def _own(seed: int, id_: str) -> int:
+    return seed ^ int.from_bytes(hashlib.blake2b(id_.encode(), digest_size=8).digest())
 
 
 def build(centre: DataCentre) -> Load:

@@ -40,6 +40,21 @@ class Meters:
         self._gain = np.ones_like(self._base)
         self._extra = np.zeros_like(self._base)
 
+    def grow(self, profile: Profile) -> None:
+        """More objects, at the end: `profile` is that of all. They begin when `begin` says so."""
+        more = np.zeros((len(Channel), profile.level.shape[1] - len(self._since)))
+        self._profile = profile
+        self._since = np.append(self._since, more[0])
+        for name in ("_base", "_done", "_zero", "_gain", "_extra"):
+            setattr(self, name, np.hstack((getattr(self, name), more)))
+
+    def begin(self, item: int, at: float) -> None:
+        """Another object stands at this position from `at` on: it has done nothing, and does nothing yet."""
+        self._since[item] = at
+        for column in (self._done, self._zero, self._gain, self._extra):
+            column[:, item] = 0.0
+        self._base[:, item] = self._profile.take(np.array([item])).total(at)[:, 0]
+
     def work(self, at: float | Floats, objects: Ints, profile: Profile | None = None) -> Floats:
         """Work since the beginning; `profile` is the taken part for `objects`, when the caller keeps it. (...,
         channels, n)."""

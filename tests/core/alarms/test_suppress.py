@@ -146,6 +146,7 @@ def test_suppressed_alarms_are_raised_and_relieved_as_ever_and_nobody_hears_of_t
     set_host(evaluator, state=HostState.RUNNING)
     evaluator.take({})
     assert evaluator.told() == []
+    assert evaluator.alarms()[0].suppressed_by == "host:host-1:offline"
 
 
 def test_what_is_still_true_at_the_end_is_told_then_as_it_is_then(evaluator: Evaluator) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
+from core.clock import VirtualClock
 from core.compute.inventory import ensure_host
 from core.db.engine import Database
 from core.errors import Conflict, NotFound, QuotaExceeded
@@ -176,7 +177,7 @@ deeds = st.lists(
 def test_used_is_always_the_sum_of_what_was_taken(shared_database: Database, deeds: list[tuple[bool, Amounts]]) -> None:
     held: list[Amounts] = []
     with pytest.raises(ZeroDivisionError), shared_database.platform(write=True) as session:
-        session.add(Tenant(id="t", name="t", created_at=Desk.__dataclass_fields__["clock"].default_factory().now()))
+        session.add(Tenant(id="t", name="t", created_at=VirtualClock().now()))
         session.flush()
         session.add(Quota(tenant_id="t", cpu_limit=20, storage_gb_limit=100))
         session.flush()
@@ -194,5 +195,5 @@ def test_used_is_always_the_sum_of_what_was_taken(shared_database: Database, dee
             elif held:
                 give_back(session, "t", held.pop())
             row = session.execute(select(Quota.cpu_used, Quota.storage_gb_used)).one()
-            assert row.tuple() == (sum(one.cpu for one in held), sum(one.storage_gb for one in held))
+            assert tuple(row) == (sum(one.cpu for one in held), sum(one.storage_gb for one in held))
         raise ZeroDivisionError

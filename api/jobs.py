@@ -1,0 +1,64 @@
+"""The aggregator of one process, put together: lines, host watch, rules, notifications, and their upkeep."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Final
+
+from aggregator.hosts import HostWatch, Outside
+from aggregator.hosts import period as host_period
+from aggregator.lines import LineKeeper
+from aggregator.notify import config
+from aggregator.notify import jobs as notify
+from aggregator.notify.config import Notifications
+from aggregator.rules.step import Rules, Surroundings
+from aggregator.run import Aggregator, Job
+from api.wire.frame import Services
+from core.drivers.power import HostPower
+from core.hosts.state import Policy as HostPolicy
+from core.ids import new_id
+from core.timeseries import policy
+from core.zone import zone
+
+LINES_EVERY: Final = 1.0
+"""Seconds between two steps of the lines."""
+_FENCINGS: Final = 8
+
+
+def aggregator(services: Services, power: HostPower | None, parts: ExitStack) -> Aggregator:
+    """Not started yet; what its jobs hold is released by `parts`. Raises RulesInvalid, ValueError, Invalid."""
+    return Aggregator((_lines(services), _hosts(services, power, parts), *_alarms(services, parts)))
+
+
+def _lines(services: Services) -> Job:
+    settings = services.settings
+    resolutions = policy.declared(settings, zone(settings.timezone))
+    keeper = LineKeeper(
+        services.store, resolutions, services.clock, settings.late_horizon, lag=settings.scrape_interval
+    )
+    return Job("lines", LINES_EVERY, keeper.step)
+
+
+def _hosts(services: Services, power: HostPower | None, parts: ExitStack) -> Job:
+    settings = services.settings
+    fencing = parts.enter_context(ThreadPoolExecutor(_FENCINGS, "fencing"))
+    watch = HostWatch(
+        Outside(services.database, services.store, services.clock, fencing, power),
+        HostPolicy.for_interval(settings.scrape_interval, settings.scrape_timeout),
+        detector=new_id("detector"),
+    )
+    return Job("hosts", host_period(settings.scrape_interval), watch.step)
+
+
+def _alarms(services: Services, parts: ExitStack) -> tuple[Job, ...]:
+    settings, database, clock = services.settings, services.database, services.clock
+    routes = Notifications({}, ()) if settings.notify_file is None else config.load(settings.notify_file)
+    rules = Rules(Surroundings(database, services.store, clock, routes), settings.scrape_interval, settings.rules_file)
+    sender = notify.sender(database, clock, routes, zone(settings.timezone))
+    parts.callback(sender.close)
+    return (
+        Job("rules", rules.period, rules.step),
+        *notify.jobs(sender, routes),
+        notify.retention_job(database, clock, settings.alarm_retention),
+    )
