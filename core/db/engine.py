@@ -12,13 +12,14 @@ included.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from core.db.migrations import upgrade
 from core.db.session import PlatformSession, TenantSession
@@ -39,9 +40,8 @@ class Database:
     def __init__(self, url: str) -> None:
         """`url` as of SQLAlchemy: `sqlite:///path` or `postgresql://user@host/name`. Nothing is opened yet."""
         self.url = _parsed(url)
-        self._in_line: AbstractContextManager[object] = nullcontext()
+        self._line = threading.Lock()
         if self.url.get_backend_name() == "sqlite":
-            self._in_line = threading.Lock()
             self._engine = _sqlite(self.url)
             self._reader = self._engine.execution_options(**_READ)
             self._writer: Engine = self._engine.execution_options(**_WRITE)
@@ -72,8 +72,18 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _turn(self, *, write: bool) -> AbstractContextManager[object]:
-        return self._in_line if write else nullcontext()
+    @contextmanager
+    def _turn(self, *, write: bool) -> Iterator[None]:
+        """Waits as long as SQLite itself would, and fails as it would."""
+        if not write or self._engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._line.acquire(timeout=BUSY_SECONDS):
+            raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+        try:
+            yield
+        finally:
+            self._line.release()
 
     def _bind(self, *, write: bool) -> Engine:
         return self._writer if write else self._reader
