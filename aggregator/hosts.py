@@ -87,6 +87,16 @@ class HostWatch:
         self._pulse = Pulse()
         self._fencings = Fencings(outside.power, outside.executor)
 
+    @property
+    def blind(self) -> bool:
+        """We see no host at all: it is our own link."""
+        return self._memory.fleet.blind_since is not None
+
+    @property
+    def braked(self) -> bool:
+        """Too many hosts are suspected at once."""
+        return self._memory.fleet.braked
+
     def step(self) -> None:
         """Look once at every host, and write what changed."""
         began = time.perf_counter()

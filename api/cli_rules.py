@@ -201,7 +201,7 @@ def _progress(noun: str) -> Progress:
 @contextmanager
 def _inventory(settings: Settings) -> Iterator[tuple[Inventory, EmbeddedStore]]:
     """What is stored in the data folder, read beside the server that owns it."""
-    from aggregator.rules.inventory import read_inventory
+    from aggregator.rules.reading import read_inventory
     from api.up import SERIES_FOLDER
     from core.db.engine import open_database
     from core.timeseries.embedded import EmbeddedStore

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
+from api.settings import SettingsError, load
 from core.tenancy.tokens import PLATFORM_TOKEN_FILE
 
 DEFAULT_URL: Final = "http://127.0.0.1:18081"
@@ -29,7 +28,10 @@ def token_or_saved(token: str) -> str:
     """The token that was given, else the platform's from the data folder."""
     if token:
         return token
-    file = Path(os.environ.get("STARVC_DATA_DIR", "data")) / PLATFORM_TOKEN_FILE
+    try:
+        file = load().data_dir / PLATFORM_TOKEN_FILE
+    except SettingsError as problem:
+        fail(str(problem))
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as problem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 from aggregator.hosts import HostWatch, Outside
@@ -13,6 +15,7 @@ from aggregator.notify import config
 from aggregator.notify import jobs as notify
 from aggregator.notify.config import Notifications
 from aggregator.rules.step import Rules, Surroundings
+from aggregator.rules.troubles import Trouble
 from aggregator.run import Aggregator, Job
 from api.wire.frame import Services
 from core.drivers.power import HostPower
@@ -28,7 +31,9 @@ _FENCINGS: Final = 8
 
 def aggregator(services: Services, power: HostPower | None, parts: ExitStack) -> Aggregator:
     """Not started yet; what its jobs hold is released by `parts`. Raises RulesInvalid, ValueError, Invalid."""
-    return Aggregator((_lines(services), _hosts(services, power, parts), *_alarms(services, parts)))
+    watch = _watch(services, power, parts)
+    watching = Job("hosts", host_period(services.settings.scrape_interval), watch.step)
+    return Aggregator((_lines(services), watching, *_alarms(services, watch, parts), *_tasks(services)))
 
 
 def _lines(services: Services) -> Job:
@@ -40,21 +45,21 @@ def _lines(services: Services) -> Job:
     return Job("lines", LINES_EVERY, keeper.step)
 
 
-def _hosts(services: Services, power: HostPower | None, parts: ExitStack) -> Job:
+def _watch(services: Services, power: HostPower | None, parts: ExitStack) -> HostWatch:
     settings = services.settings
     fencing = parts.enter_context(ThreadPoolExecutor(_FENCINGS, "fencing"))
-    watch = HostWatch(
+    return HostWatch(
         Outside(services.database, services.store, services.clock, fencing, power),
         HostPolicy.for_interval(settings.scrape_interval, settings.scrape_timeout),
         detector=new_id("detector"),
     )
-    return Job("hosts", host_period(settings.scrape_interval), watch.step)
 
 
-def _alarms(services: Services, parts: ExitStack) -> tuple[Job, ...]:
+def _alarms(services: Services, watch: HostWatch, parts: ExitStack) -> tuple[Job, ...]:
     settings, database, clock = services.settings, services.database, services.clock
     routes = Notifications({}, ()) if settings.notify_file is None else config.load(settings.notify_file)
-    rules = Rules(Surroundings(database, services.store, clock, routes), settings.scrape_interval, settings.rules_file)
+    around = Surroundings(database, services.store, clock, routes, troubles=partial(_troubles, watch))
+    rules = Rules(around, settings.scrape_interval, settings.rules_file)
     sender = notify.sender(database, clock, routes, zone(settings.timezone))
     parts.callback(sender.close)
     return (
@@ -62,3 +67,16 @@ def _alarms(services: Services, parts: ExitStack) -> tuple[Job, ...]:
         *notify.jobs(sender, routes),
         notify.retention_job(database, clock, settings.alarm_retention),
     )
+
+
+def _tasks(services: Services) -> tuple[Job, ...]:
+    """The upkeep of the task engine, where there is one."""
+    if services.tasks is None:
+        return ()
+    return (Job("tasks", services.settings.task_heartbeat, services.tasks.keep),)
+
+
+def _troubles(watch: HostWatch) -> Collection[Trouble]:
+    """What the host watch notices of the whole installation."""
+    noticed = {Trouble.OWN_LINK_LOST: watch.blind, Trouble.BRAKE_ENGAGED: watch.braked}
+    return [trouble for trouble, there in noticed.items() if there]

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
@@ -31,13 +31,17 @@ from api.wire.frame import Services
 from collector.run import Collector
 from collector.targets import InventorySource, SourceUnavailable
 from core.clock import SystemClock
+from core.compute import models
 from core.db.engine import Database, open_database
 from core.db.migrations import SchemaTooNew
+from core.drivers.simulated.compute import SimulatedCompute
 from core.errors import Fault
 from core.hosts.targets import Target, list_targets
 from core.metrics import REGISTRY
 from core.secrets import key_ring
 from core.settings import Settings
+from core.tasks.context import Runtime
+from core.tasks.engine import TaskEngine
 from core.tenancy.tokens import ensure_platform_token, ensure_tenant_token
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.recent import RecentStore
@@ -72,6 +76,8 @@ def running(settings: Settings) -> Iterator[Announced]:
         platform_token = _migrate(services)
         cloud = _simulation(services, parts)
         demo_token = _fill_inventory(services, cloud, parts)
+        engine = _tasks(services, cloud)
+        services = replace(services, tasks=engine)
         jobs = aggregator(services, cloud, parts)
         source = InventorySource(lambda: _targets(services.database))
         seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
@@ -80,6 +86,9 @@ def running(settings: Settings) -> Iterator[Announced]:
         REGISTRY.register(metrics)
         parts.callback(REGISTRY.unregister, metrics)
         server = BackgroundServer("api", create_app(services, REGISTRY, cloud), [listener])
+        if engine is not None:
+            engine.start()
+            parts.callback(engine.stop)
         for part in (collector, jobs, server):
             part.start()
             parts.callback(part.stop)
@@ -113,6 +122,7 @@ def _migrate(services: Services) -> str | None:
     """The platform token, if this is the first start."""
     services.database.migrate()
     with services.database.platform(write=True) as session:
+        models.seed(session)
         return ensure_platform_token(session, services.settings, services.clock.now())
 
 
@@ -141,6 +151,14 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
             return None
         register(session, cloud, now)
         return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
+
+
+def _tasks(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | None:
+    """None: there is nothing that VMs could run on."""
+    if cloud is None:
+        return None
+    driver = SimulatedCompute(cloud, services.settings.sim_task_seconds)
+    return TaskEngine(Runtime(services.database, driver, services.clock, services.settings))
 
 
 def _targets(database: Database) -> tuple[Target, ...]:

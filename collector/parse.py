@@ -41,7 +41,7 @@ _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 _SERIES = re.compile(rf"({_NAME})(?:\{{((?:{_LABEL}(?:,{_LABEL})*,?)?)\}})?")
 _SHAPE = re.compile(rf'{_NAME}(?:\{{[^\n]*"\}})?')
-_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
+_ESCAPED = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
 _ESCAPE = re.compile(r'\\([\\n"])')
 _PLAIN = {"n": "\n", "\\": "\\", '"': '"'}
 
@@ -233,13 +233,20 @@ def _passed(text: str) -> Series | None:
 
 
 def _plain(text: str, match: re.Match[str]) -> Series | None:
-    pairs: list[tuple[str, str]] = _PAIR.findall(match[2] or "")
+    written = match[2] or ""
+    pairs = _ESCAPED.findall(written) if "\\" in written else _pairs(written)
     labels = {
         name: _ESCAPE.sub(lambda found: _PLAIN[found[1]], value) if "\\" in value else value for name, value in pairs
     }
-    if len(labels) != len(pairs) or any(name.startswith("__") for name in labels):
+    if len(labels) != len(pairs) or "__" in text and any(name.startswith("__") for name in labels):
         return None  # the stock parser decides
     return Series(text, match[1], labels)
+
+
+def _pairs(written: str) -> list[tuple[str, str]]:
+    """Of labels in the strict form without a backslash: every quote in them begins or ends a value."""
+    parts = written.split('"')
+    return [(name.strip(",="), value) for name, value in zip(parts[:-1:2], parts[1::2], strict=True)]
 
 
 def _number(token: str) -> float | None:

@@ -11,11 +11,12 @@ import structlog
 
 from collector import metrics
 from collector.cpu import ThreadTime
+from collector.failure import Failure, ScrapeFailed
 from collector.families import WANTED
 from collector.parse import Page, ParseError, Parser, TooManySeries
 from collector.rates import FORGET, Moment
 from collector.samples import Sampler, Samples, SourceDown
-from collector.scrape import Failure, Fetcher, ScrapeFailed
+from collector.scrape import Fetcher
 from collector.slots import Slot, align
 from collector.spool import AHEAD
 from core.clock import Clock

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from core.clock import Clock
+    from core.drivers.compute import ComputeDriver
     from core.settings import Settings
     from core.timeseries.store import TimeSeriesStore
 
@@ -41,7 +42,7 @@ class Context:
     """One request: a session that is scoped to the caller's tenant and lives as long as the request.
 
     `server_id`: the server that accepts it (`core.tasks`); None where none runs, as on the command line: tasks that are
-    submitted there belong to whoever runs them.
+    submitted there belong to whoever runs them. `driver` None: there is nothing here that VMs could run on.
     """
 
     caller: Caller
@@ -50,6 +51,7 @@ class Context:
     store: TimeSeriesStore
     settings: Settings
     server_id: str | None = None
+    driver: ComputeDriver | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,9 @@ class Settings:
     )
     cpu_overcommit: Annotated[float, Ge(1), Le(64)] = _setting(2.0, "virtual CPUs per core that hosts take, at most")
 
+    vm_system_disk_gb: Annotated[int, Ge(1), Le(65536)] = _setting(40, "GB of the system disk of a VM that a model makes")
+    vpc_supernet: str = _setting("172.16.0.0/12", "IPv4 network whose /24 blocks become private networks")
+
     task_workers: Annotated[int, Ge(1), Le(256)] = _setting(4, "tasks under way at once, in one process")
     tasks_after_restart: Literal["lose", "resume"] = _setting(
         "lose", "what becomes of tasks that were queued when their server stopped: lose or resume"
@@ -74,6 +77,9 @@ class Settings:
 
     sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
     sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")
+    sim_task_seconds: Annotated[float, Ge(0), Le(600)] = _setting(
+        3.0, "seconds that opening a simulated VM takes, other operations in proportion; 0: no time"
+    )
     sim_seed: int = _setting(1, "the same seed gives the same simulated data centre")
     agent: bool = _setting(True, "watch this machine as a real host")
 

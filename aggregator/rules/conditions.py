@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aggregator.rules.inventory import NOBODY, at
-from aggregator.rules.language import Composite, Condition, How, Match, Measured, NoData, Rule, StateIn
+from aggregator.rules.language import Composite, Condition, How, Match, Measured, NoData, Rule, StateIn, TroubleIn
 from aggregator.rules.verdicts import CLEAR, FAILED, HOLD, NO_DATA, RAISE, Bools, Codes, combine, gather, judge
 from aggregator.rules.view import UNKNOWN_STATE, View
 from core.timeseries.fields import Kind
@@ -45,6 +45,8 @@ def _judge(condition: Condition, rule: Rule, limits: Limits, view: View) -> Judg
         return _judge_state(condition, rule, view)
     if isinstance(condition, NoData):
         return _judge_silence(condition, rule, view)
+    if isinstance(condition, TroubleIn):
+        return _judge_trouble(condition, rule, view)
     if condition.measure.kind is not rule.kind:
         return _judge_targets(condition, rule, view)
     return _judge_measured(condition, rule, limits, view)
@@ -119,3 +121,12 @@ def _judge_state(condition: StateIn, rule: Rule, view: View) -> Judged:
     codes[np.isin(states, list(condition.cleared))] = CLEAR
     codes[states == UNKNOWN_STATE] = NO_DATA
     return Judged(np.broadcast_to(codes, (len(rule.steps), len(states))), states.astype(np.float64))
+
+
+def _judge_trouble(condition: TroubleIn, rule: Rule, view: View) -> Judged:
+    population = view.census.populations[rule.kind]
+    concerned = frozenset[str]().union(*(view.troubles.get(trouble, ()) for trouble in condition.which))
+    codes = np.full(len(population), CLEAR, dtype=np.uint8)
+    places = population.locate(sorted(concerned))
+    codes[places[places != NOBODY]] = RAISE
+    return Judged(np.broadcast_to(codes, (len(rule.steps), len(codes))), np.full(len(codes), np.nan))

@@ -17,7 +17,7 @@ import numpy as np
 
 from aggregator.rules.conditions import Judged, Limits, judge_rule
 from aggregator.rules.inventory import NOBODY, at
-from aggregator.rules.language import Rule, RuleBook, StateIn, leaves
+from aggregator.rules.language import Rule, RuleBook, StateIn, TroubleIn, leaves
 from aggregator.rules.text import Wording
 from aggregator.rules.verdicts import CLEAR, FAILED, HOLD, NO_DATA, RAISE, VERDICTS, Bools, Codes
 from aggregator.rules.view import UNKNOWN_STATE, View
@@ -75,6 +75,8 @@ def _outcome(rule: Rule, limits: Limits, view: View, opened: Sequence[str]) -> O
 
 def _excuse(rule: Rule, codes: Codes, limits: Limits, view: View) -> Codes:
     """Objects that may not raise: RAISE and NO_DATA become HOLD; those of which nothing is expected are CLEAR."""
+    if any(isinstance(leaf, TroubleIn) for leaf in leaves(rule.condition)):
+        return np.where(limits.enabled, codes, np.uint8(CLEAR))
     population = view.census.populations[rule.kind]
     of_vm = population.vm != NOBODY
     muted = ~view.expected(rule.kind)

@@ -1,8 +1,8 @@
 """What ought to be there: the objects that rules are about, whom they belong to, and the states that excuse them.
 
-`Inventory` is read in one go; `Census` numbers its objects, so that everything about them is an array. A name tells
-its owner: `<host id>/<device>`, `<vm id>/<device>`, and for scrape targets `<host id>/<source>`. Devices of hosts
-stand in no table: they are expected once they were seen.
+`Inventory` is read in one go (`reading`); `Census` numbers its objects, so that everything about them is an array. A
+name tells its owner: `<host id>/<device>`, `<vm id>/<device>`, and for scrape targets `<host id>/<source>`. Devices of
+hosts stand in no table: they are expected once they were seen.
 """
 
 from __future__ import annotations
@@ -14,12 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from core.compute.rows import Disk, Nic, Vm
-from core.compute.state import judged_state
-from core.hosts.rows import Host
+from aggregator.rules.troubles import PLATFORM, Troubled
 from core.timeseries.fields import Kind
 
 Positions = NDArray[np.intp]
@@ -48,7 +44,8 @@ class HostNow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`host_states` and `vm_states` stand in the order of `hosts` and `vms`; the rest are object names."""
+    """`host_states` and `vm_states` stand in the order of `hosts` and `vms`; `disks`, `nics` and `targets` are
+    names."""
 
     hosts: Sequence[HostItem]
     host_states: Sequence[HostNow]
@@ -57,9 +54,10 @@ class Inventory:
     disks: Sequence[str] = ()
     nics: Sequence[str] = ()
     targets: Sequence[str] = ()
+    troubles: Troubled = field(default_factory=dict)
 
     def same_objects(self, other: Inventory) -> bool:
-        """Nothing but states differs."""
+        """Nothing but states and troubles differs."""
         return (
             self.hosts == other.hosts
             and self.vms == other.vms
@@ -67,37 +65,6 @@ class Inventory:
             and self.nics == other.nics
             and self.targets == other.targets
         )
-
-
-def read_inventory(session: Session) -> Inventory:
-    """Everything of every tenant: needs the platform's session."""
-    host_columns = (
-        Host.id,
-        Host.name,
-        Host.origin,
-        Host.hypervisor_version,
-        Host.state,
-        Host.maintenance,
-        Host.vm_exporter_url,
-    )
-    hosts = session.execute(select(*host_columns).order_by(Host.id)).all()
-    vm_columns = Vm.id, Vm.name, Vm.tenant_id, Vm.host_id, Vm.type_code, Vm.model_code, judged_state().label("state")
-    vms = session.execute(select(*vm_columns).order_by(Vm.id)).all()
-    disks = session.execute(select(Disk.vm_id, Disk.device).where(Disk.vm_id.is_not(None), Disk.device.is_not(None)))
-    nics = session.execute(select(Nic.vm_id, Nic.device))
-    return Inventory(
-        [HostItem(row.id, row.name, (("hypervisor", row.hypervisor_version), ("origin", row.origin))) for row in hosts],
-        [HostNow(int(row.state), row.maintenance) for row in hosts],
-        [VmItem(*row[:4], (("model", row.model_code), ("type", row.type_code))) for row in vms],
-        [int(row.state) for row in vms],
-        sorted(f"{vm}/{device}" for vm, device in disks),
-        sorted(f"{vm}/{device}" for vm, device in nics),
-        sorted(f"{row.id}/{source}" for row in hosts for source in _sources(row.vm_exporter_url)),
-    )
-
-
-def _sources(vm_exporter_url: str | None) -> tuple[str, ...]:
-    return ("node", "libvirt") if vm_exporter_url else ("node",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +105,7 @@ class Census:
         whole = {
             Kind.HOST: Population(Kind.HOST, hosts, np.arange(len(hosts)), nobody),
             Kind.VM: Population(Kind.VM, vms, self._homes, np.arange(len(vms))),
+            Kind.PLATFORM: self._owned(Kind.PLATFORM, (PLATFORM,)),
         }
         for kind, names in (
             (Kind.DISK, self.inventory.disks), (Kind.NIC, self.inventory.nics), (Kind.TARGET, self.inventory.targets)

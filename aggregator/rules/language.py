@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.alarms.finding import AlarmPolicy, NoDataPolicy, Relief, Rung, Severity
+from aggregator.rules.troubles import Trouble
+from core.alarms.finding import AlarmPolicy, FlapPolicy, NoDataPolicy, Relief, Rung, Severity
 from core.timeseries.fields import COLUMN, FIELDS, Kind, Unit
 
 
@@ -136,6 +137,13 @@ class StateIn:
     cleared: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class TroubleIn:
+    """One of these troubles concerns the object. Never FAILED, and no state excuses from it."""
+
+    which: frozenset[Trouble]
+
+
 class How(StrEnum):
     ANY = "any"
     ALL = "all"
@@ -148,10 +156,11 @@ class Composite:
 
 
 Measured = Threshold | Change | Forecast
-Condition = Measured | NoData | StateIn | Composite
+Leaf = Measured | NoData | StateIn | TroubleIn
+Condition = Leaf | Composite
 
 
-def leaves(condition: Condition) -> Iterator[Measured | NoData | StateIn]:
+def leaves(condition: Condition) -> Iterator[Leaf]:
     if isinstance(condition, Composite):
         for part in condition.parts:
             yield from leaves(part)
@@ -217,6 +226,7 @@ class Rule:
     limit: int = 1000
     labels: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
+    flap: FlapPolicy = field(default_factory=FlapPolicy)
     source: str = ""
     line: int = 1
 
@@ -230,8 +240,9 @@ class Rule:
         """What the alarm machine must know, when the rules run every `interval` seconds."""
         rungs = tuple(Rung(step.severity, step.raise_for, step.clear_for) for step in self.steps)
         return AlarmPolicy(
-            self.id, self.kind, self.category, rungs, self.no_data, self.relief, self.labels, interval, limit=self.limit
-        )
+            self.id, self.kind, self.category, rungs, self.no_data, self.relief, self.labels, interval, self.flap,
+            self.limit,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

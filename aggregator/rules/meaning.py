@@ -29,10 +29,12 @@ from aggregator.rules.language import (
     StateIn,
     Step,
     Threshold,
+    TroubleIn,
     leaves,
 )
 from aggregator.rules.source import Path, Problem, Source
-from core.alarms.finding import Severity
+from aggregator.rules.troubles import TROUBLES
+from core.alarms.finding import FlapPolicy, Severity
 from core.compute.rows import VmState
 from core.hosts.rows import HostState
 from core.timeseries.fields import COLUMN, Kind
@@ -80,6 +82,7 @@ class Reader:
         return Rule(
             spec.id, spec.kind, spec.category, condition, steps, spec.message.model_dump(), spec.runbook,
             spec.no_data, spec.relief, spec.limit, spec.labels, overrides,
+            FlapPolicy(spec.flapping.begin, spec.flapping.end, self._seconds(spec.flapping.half_life)),
             self._source.file, self._source.line(self._path),
         )  # fmt: skip
 
@@ -104,8 +107,10 @@ class Reader:
         if given.host_state is not None:
             named = {state.name.lower(): int(state) for state in HostState}
             return self._unlimited(given, at, _state(given.host_state, Kind.HOST, named))
+        if given.trouble is not None:
+            return self._unlimited(given, at, self._trouble(given.trouble, (*at, "trouble", "in")))
         if given.vm_state is not None:
-            if self._spec.kind in (Kind.HOST, Kind.TARGET):
+            if self._spec.kind in (Kind.HOST, Kind.TARGET, Kind.PLATFORM):
                 self._wrong((*at, "vm_state"), f"a {self._spec.kind} belongs to no VM", "kind vm, disk or nic")
             named = {state.name.lower(): int(state) for state in VmState}
             return self._unlimited(given, at, _state(given.vm_state, Kind.VM, named))
@@ -119,12 +124,20 @@ class Reader:
         whole = tuple(part for part in read if part is not None)
         return Composite(how, whole) if len(whole) == len(read) else None
 
-    def _unlimited(self, given: schema.Condition, at: Path, condition: NoData | StateIn) -> Condition:
+    def _unlimited(self, given: schema.Condition, at: Path, condition: NoData | StateIn | TroubleIn) -> Condition:
         if given.raise_ is not None:
             self._wrong(
                 (*at, "raise"), "this condition compares no value", "raise only beside threshold, change and forecast"
             )
         return condition
+
+    def _trouble(self, given: schema.TroubleIn, at: Path) -> TroubleIn:
+        allowed = TROUBLES.get(self._spec.kind, ())
+        for trouble in given.in_:
+            if trouble not in allowed:
+                said = ", ".join(allowed) or f"rules of kind {' or '.join(TROUBLES)}"
+                self._wrong(at, f"{trouble} does not befall a {self._spec.kind}", said)
+        return TroubleIn(frozenset(given.in_))
 
     def _kind(self, given: str | None, at: Path) -> Kind:
         if given is not None and self._spec.kind is Kind.TARGET:

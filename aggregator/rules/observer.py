@@ -21,9 +21,10 @@ from aggregator.rules.inventory import NOBODY, Census, Inventory
 from aggregator.rules.language import Measured, NoData, RuleBook, RunsOn, Stat, Threshold, leaves
 from aggregator.rules.overrides import limits_of
 from aggregator.rules.snapshot import STALE_SCRAPES, Aligner, Readable, Samples, read_latest
+from aggregator.rules.troubles import PLATFORM, Trouble
 from aggregator.rules.verdicts import Bools
 from aggregator.rules.view import Moment, View, fields_of, level_of
-from core.timeseries.fields import Kind
+from core.timeseries.fields import FIELDS, Kind
 from core.timeseries.store import Floats, Frame, Level, StoreUnavailable
 
 FORGOTTEN_AFTER: Final = 3600.0
@@ -83,7 +84,9 @@ class Observer:
         }
         histories = self._refresh(store, census, now)
         moment = Moment(now, interval, self._watched_since)
-        view = View(moment, census, samples, histories)
+        failed = None in frames.values() or None in histories.values()
+        troubles = {**inventory.troubles, Trouble.STORE_UNAVAILABLE: frozenset({PLATFORM} if failed else ())}
+        view = View(moment, census, samples, histories, troubles=troubles)
         asked = {kind: self._ask(view, kind, now) for kind in frames}
         return replace(view, asked_since=asked)
 
@@ -167,7 +170,8 @@ class Needs:
         self.spans: dict[tuple[Kind, Level], float] = defaultdict(float)
         self.partial = False
         for rule in book.rules:
-            self._silences.setdefault(rule.kind, 0.0)
+            if FIELDS[rule.kind]:
+                self._silences.setdefault(rule.kind, 0.0)
             for leaf in leaves(rule.condition):
                 if isinstance(leaf, NoData):
                     self._silences[leaf.kind] = max(self._silences.get(leaf.kind, 0.0), leaf.seconds)

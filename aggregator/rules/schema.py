@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from aggregator.rules import durations
+from aggregator.rules.troubles import Trouble
 from core.alarms.finding import NoDataPolicy, Relief
 from core.timeseries.fields import Kind
 
@@ -99,7 +100,11 @@ class VmStateIn(_Strict):
     clear_in: tuple[VmStateWord, ...] | None = Field(None, min_length=1, description="default: every other state")
 
 
-CONDITIONS = ("threshold", "change", "forecast", "no_data", "host_state", "vm_state", "any", "all")
+class TroubleIn(_Strict):
+    in_: tuple[Trouble, ...] = Field(alias="in", min_length=1)
+
+
+CONDITIONS = ("threshold", "change", "forecast", "no_data", "host_state", "vm_state", "trouble", "any", "all")
 
 
 class Condition(_Strict):
@@ -113,6 +118,7 @@ class Condition(_Strict):
     no_data: NoData | None = None
     host_state: HostStateIn | None = None
     vm_state: VmStateIn | None = None
+    trouble: TroubleIn | None = None
     any_: tuple[Condition, ...] | None = Field(None, alias="any", min_length=1)
     all_: tuple[Condition, ...] | None = Field(None, alias="all", min_length=1)
     raise_: RaiseAt | None = Field(None, alias="raise")
@@ -181,6 +187,20 @@ class Message(_Strict):
     en: str = Field(min_length=1, max_length=512)
 
 
+class Flapping(_Strict):
+    """Every raise and every relief adds 1 to a score that halves in `half_life`."""
+
+    begin: float = Field(6.0, ge=2, le=100, description="score from which the alarm is flapping and is held open")
+    end: float = Field(2.0, gt=0, le=100, description="score under which it is steady again")
+    half_life: Time = Field("10m", description="the score halves in this time")
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        if self.end >= self.begin:
+            raise refuse(f"end {self.end:g} is not below begin {self.begin:g}", f"less than {self.begin:g}")
+        return self
+
+
 class RuleSpec(_Strict):
     id: Identifier = Field(description="never changes: open alarms are found by it")
     kind: Kind = Field(description="what the rule watches")
@@ -196,6 +216,7 @@ class RuleSpec(_Strict):
         1000, ge=1, le=1_000_000, description="open alarms of this rule, from which no new ones are made"
     )
     labels: dict[str, str] = Field(default_factory=dict)
+    flapping: Flapping = Field(default_factory=lambda: Flapping.model_validate({}), description="when it is flapping")
     message: Message = Field(description="may hold {object}, {value}, {limit}, {unit}")
     runbook: str = Field(min_length=1, max_length=512, description="one line: what to do")
     overrides: tuple[OverrideSpec, ...] = ()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,12 +27,13 @@ from aggregator.rules import metrics
 from aggregator.rules.evaluate import Evaluated, evaluate
 from aggregator.rules.explain import Memory
 from aggregator.rules.facts import Facts
-from aggregator.rules.inventory import read_inventory
 from aggregator.rules.language import RuleBook
 from aggregator.rules.load import load_files, shipped_files
 from aggregator.rules.observer import Observer
+from aggregator.rules.reading import InventoryReader
 from aggregator.rules.snapshot import STALE_SCRAPES
 from aggregator.rules.source import RulesInvalid
+from aggregator.rules.troubles import PLATFORM, Trouble
 from aggregator.rules.view import View
 from core.alarms.announcement import Routing, nobody
 from core.alarms.engine import Happened, open_keys, retire_rules, settle
@@ -80,6 +81,8 @@ class Surroundings:
     clock: Clock
     routing: Routing = nobody
     fence: int = 0
+    troubles: Callable[[], Collection[Trouble]] = tuple
+    """Those of the platform that others than the rules notice."""
 
 
 class Rules:
@@ -91,6 +94,7 @@ class Rules:
         self._interval = scrape_interval
         self.period = period(scrape_interval)
         self.memory = Memory()
+        self._inventory = InventoryReader()
         self._observer = Observer(self._read(), around.clock.now().timestamp())
         self._stamps = self._modified()
         self._retire = True
@@ -135,7 +139,9 @@ class Rules:
         observer, around = self._observer, self._around
         began = time.perf_counter()
         with around.database.platform() as session:
-            inventory, opened = read_inventory(session), open_keys(session)
+            inventory, opened = self._inventory.read(session), open_keys(session)
+        noticed = dict.fromkeys(around.troubles(), frozenset({PLATFORM}))
+        inventory = replace(inventory, troubles={**inventory.troubles, **noticed})
         kinds = {rule.id: rule.kind for rule in observer.book.rules}
         view = observer.look(
             around.store, inventory, slot, [(kinds[rule], name) for rule, name in opened if rule in kinds]

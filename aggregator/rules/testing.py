@@ -20,6 +20,7 @@ from aggregator.rules.scripted import ScriptedStore, Track
 from aggregator.rules.shape import shaped
 from aggregator.rules.source import RulesInvalid, Source
 from aggregator.rules.trial import Expected, Trial, TrialFile
+from aggregator.rules.troubles import PLATFORM, Trouble
 from core.alarms.finding import Finding, Severity
 from core.alarms.machine import BLANK, Transition, step
 from core.compute.rows import VmState
@@ -31,6 +32,7 @@ START: Final = 1_767_225_600.0
 """2026-01-01T00:00:00Z: on every grid."""
 _OBJECTS: Final[Mapping[Kind, str]] = {
     Kind.HOST: "h1", Kind.VM: "v1", Kind.DISK: "v1/vda", Kind.NIC: "v1/net0", Kind.TARGET: "h1/node",
+    Kind.PLATFORM: PLATFORM,
 }  # fmt: skip
 _SOURCES: Final = ("node", "libvirt")
 
@@ -198,13 +200,14 @@ def _inventory(trial: Trial, kind: Kind, name: str, now: float) -> Inventory:
         [VmItem("v1", "v1", "t1", "h1")],
         [int(vm)],
         targets=[f"h1/{source}" for source in sorted(_SOURCES)],
+        troubles={Trouble(there): frozenset({name})} if (there := _at(trial.trouble, now, "")) else {},
     )
     if kind is Kind.DISK:
         return replace(inventory, disks=[name])
     return replace(inventory, nics=[name]) if kind is Kind.NIC else inventory
 
 
-def _at(timeline: Mapping[str, str | bool], now: float, before: str) -> str:
+def _at(timeline: Mapping[str, str | bool] | Mapping[str, Trouble | None], now: float, before: str) -> str:
     """What holds at `now`: the last entry that is not later."""
     held = sorted((durations.parse(begin).seconds, str(value or "")) for begin, value in timeline.items())
     return next((value for begin, value in reversed(held) if begin <= now), before)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from aggregator.rules import durations
-from aggregator.rules.language import Change, Composite, Condition, Forecast, NoData, Rule, StateIn, Step
+from aggregator.rules.language import Change, Composite, Condition, Forecast, NoData, Rule, StateIn, Step, TroubleIn
 from core.alarms.finding import Verdict
 from core.compute.rows import VmState
 from core.hosts.rows import HostState
@@ -97,6 +97,8 @@ def describe(condition: Condition) -> str:
     if isinstance(condition, StateIn):
         names = sorted(_state_name(condition.owner, code) for code in condition.raised)
         return f"{condition.owner} state in ({', '.join(names)})"
+    if isinstance(condition, TroubleIn):
+        return f"trouble in ({', '.join(sorted(condition.which))})"
     if isinstance(condition, Forecast):
         text = f"time until {condition.measure} reaches {condition.reaches}"
     elif isinstance(condition, Change):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aggregator.rules.notation import points
 from aggregator.rules.schema import HostStateWord, SeverityWord, Time, VmStateWord, refuse
+from aggregator.rules.troubles import Trouble
 from core.alarms.machine import Change
 
 
@@ -39,6 +40,7 @@ class Trial(_Strict):
     host_state: dict[Time, HostStateWord] = Field(default_factory=dict, description="by time from which it holds")
     vm_state: dict[Time, VmStateWord] = Field(default_factory=dict)
     maintenance: dict[Time, bool] = Field(default_factory=dict)
+    trouble: dict[Time, Trouble | None] = Field(default_factory=dict, description="by time from which it is there")
     until: Time | None = Field(None, description="default: the end of the longest series")
     expect: tuple[Expected, ...] = Field(description="every transition, in order; empty: it must not fire")
 

@@ -14,6 +14,7 @@ from aggregator.rules.inventory import NOBODY, Census, Positions, at
 from aggregator.rules.language import Change, Forecast, Measure, RunsOn, Stat, Threshold
 from aggregator.rules.regression import Line, fit
 from aggregator.rules.snapshot import STALE_SCRAPES, Samples
+from aggregator.rules.troubles import Troubled
 from aggregator.rules.verdicts import Bools
 from core.compute.rows import VmState
 from core.hosts.rows import HostState
@@ -51,6 +52,7 @@ class View:
     samples: Mapping[Kind, Samples | None]
     histories: Mapping[tuple[Kind, Level], History | None] = field(default_factory=dict)
     asked_since: Mapping[Kind, Floats] = field(default_factory=dict)
+    troubles: Troubled = field(default_factory=dict)
     _memory: dict[object, Floats | None] = field(default_factory=dict)
     _expected: dict[Kind, Bools] = field(default_factory=dict)
     _serviced: dict[Kind, Bools] = field(default_factory=dict)

@@ -4,15 +4,56 @@ from __future__ import annotations
 
 from api.wire.languages import Text
 from api.wire.operation import Operation, Section
+from api.wire.words import Words
+from core.network import vpcs
+
+VPC = Words(
+    {
+        "id": "vpc.id",
+        "name": "vpc.name",
+        "description": "vpc.desc",
+        "cidr": "vpc.cidr",
+        "gateway": "vpc.gateway",
+        "usable_addresses": "vpc.usable.ipcount",
+        "created_at": "vpc.createtime",
+    },
+    cleared=frozenset({"description"}),
+)
 
 SECTION = Section(
     "2.3",
     Text("云网络", "Networks"),
     (
-        Operation("POST", "cloudnetwork/vpc/create", "2.3.1", Text("开通租户私有网络", "Create VPC")),
-        Operation("PUT", "cloudnetwork/vpc/modify", "2.3.2", Text("修改租户私有网络", "Modify VPC")),
-        Operation("POST", "cloudnetwork/vpc/delete", "2.3.3", Text("删除租户私有网络", "Delete VPC")),
-        Operation("POST", "cloudnetwork/vpc/search", "2.3.4", Text("查询租户私有网络", "List VPCs")),
+        Operation(
+            "POST",
+            "cloudnetwork/vpc/create",
+            "2.3.1",
+            Text("开通租户私有网络", "Create VPC"),
+            vpcs.create,
+            VPC,
+            writes=True,
+        ),
+        Operation(
+            "PUT",
+            "cloudnetwork/vpc/modify",
+            "2.3.2",
+            Text("修改租户私有网络", "Modify VPC"),
+            vpcs.modify,
+            VPC,
+            writes=True,
+        ),
+        Operation(
+            "POST",
+            "cloudnetwork/vpc/delete",
+            "2.3.3",
+            Text("删除租户私有网络", "Delete VPC"),
+            vpcs.delete,
+            VPC,
+            writes=True,
+        ),
+        Operation(
+            "POST", "cloudnetwork/vpc/search", "2.3.4", Text("查询租户私有网络", "List VPCs"), vpcs.search, VPC
+        ),
         Operation("POST", "cloudnetwork/sharenet/connect", "2.3.5", Text("云主机添加IP映射", "Map an IP to a VM")),
         Operation(
             "POST",

@@ -25,6 +25,7 @@ from api.simulation.metrics import FAULTS
 from core.clock import Clock
 from core.drivers.power import Fencing, Power
 from core.drivers.simulated import datacentre
+from core.drivers.simulated.compute import Act
 from core.drivers.simulated.datacentre import DataCentre
 from core.drivers.simulated.faults import Action, Fault, HostCondition
 from core.drivers.simulated.fleet import Fleet
@@ -124,6 +125,15 @@ class SimulatedCloud:
     def status(self) -> Status:
         return self._do(self._status())
 
+    # --- core.drivers.simulated.compute.World
+
+    def change(self, act: Act[T]) -> T:
+        """Durable when it returns. Raises what the act raises: then nothing is saved."""
+        return self._do(self._change(lambda at: act(self._fleet, at)))
+
+    def ask(self, act: Act[T]) -> T:
+        return self._do(self._ask(act))
+
     # --- core.drivers.power.HostPower
 
     def look(self, host_ids: Collection[str]) -> Mapping[str, Power]:
@@ -143,7 +153,7 @@ class SimulatedCloud:
         return Fencing.FENCED
 
     def place(self, homes: Mapping[str, str]) -> Mapping[str, str]:
-        ours = {vm.id for vm in self.centre.vms}, {host.id for host in self.centre.hosts}
+        ours = self.homes().keys(), {host.id for host in self.centre.hosts}
         wanted = {vm: host for vm, host in homes.items() if vm in ours[0] and host in ours[1]}
         refused: dict[str, str] = {}
         self._do(self._change(lambda at: self._place(wanted, refused, at)))
@@ -178,10 +188,14 @@ class SimulatedCloud:
             exporter.close()
         await asyncio.sleep(0)
 
-    async def _change(self, change: Callable[[float], None]) -> None:
-        change(self._clock.now().timestamp())
+    async def _change(self, change: Callable[[float], T]) -> T:
+        result = change(self._clock.now().timestamp())
         self._save()
         await self._follow()
+        return result
+
+    async def _ask(self, act: Act[T]) -> T:
+        return act(self._fleet, self._clock.now().timestamp())
 
     async def _follow(self) -> None:
         """Every socket is as its host is."""
@@ -205,9 +219,10 @@ class SimulatedCloud:
             for host in self.centre.hosts
         )  # fmt: skip
         vms = tuple(
-            VmStatus(vm.id, vm.name, self.centre.hosts[fleet.homes[vm.index]].id, condition.vcpus, condition.memory_mb,
-                     condition.on, fleet.runs(vm.index), tuple(map(str, condition.faults)))
-            for vm, condition in zip(self.centre.vms, fleet.vm_conditions, strict=True)
+            VmStatus(vm.id, vm.name, self.centre.hosts[fleet.homes[i]].id, condition.vcpus, condition.memory_mb,
+                     condition.on, fleet.runs(i), tuple(map(str, condition.faults)))
+            for i, vm in fleet.vms.items()
+            for condition in (fleet.vm_conditions[i],)
         )  # fmt: skip
         return Status(self.centre.seed, hosts, vms)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from api.simulation.cloud import SimulatedCloud, Status
+from sqlalchemy import select
+
+from api.simulation.cloud import SimulatedCloud
 from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
 from core.compute.inventory import DiskSpec, HostSpec, NicSpec, VmSpec, ensure_host, ensure_vms
-from core.compute.rows import VmState
+from core.compute.rows import Vm, VmState
 from core.db.session import PlatformSession
 from core.drivers.simulated.datacentre import DataCentre, SimHost, SimVm
+from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.host_page import OS_PRODUCT
 from core.hosts.rows import Origin
 from core.tenancy.rows import Quota, Tenant
@@ -22,37 +25,42 @@ _ROOM: Final = 2
 
 
 def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime) -> None:
-    """The simulation's hosts and VMs are in the inventory as they are now, and the demo tenant exists. May be
-    repeated."""
-    status = simulation.status()
+    """The simulation's hosts, and the VMs that it was built with, are in the inventory as they are now, and the demo
+    tenant exists. VMs that something is being done to are left to those who do it, VMs that were opened later to the
+    control plane. May be repeated."""
     _ensure_demo_tenant(session, simulation.centre, now)
-    for spec in host_specs(simulation.centre, status):
+    for spec in host_specs(simulation.centre, simulation.ports()):
         ensure_host(session, spec, now)
     session.flush()
-    ensure_vms(session, tuple(vm_specs(simulation.centre, status)), now)
+    busy = set(session.scalars(select(Vm.id).where(Vm.lock_task.is_not(None))))
+    built = {vm.id for vm in simulation.centre.vms} - busy
+    ensure_vms(session, tuple(spec for spec in simulation.ask(vm_specs) if spec.id in built), now)
 
 
-def host_specs(centre: DataCentre, status: Status) -> Iterator[HostSpec]:
+def host_specs(centre: DataCentre, ports: Mapping[str, int]) -> Iterator[HostSpec]:
     """With the URLs of their two pages."""
-    for host, shown in zip(centre.hosts, status.hosts, strict=True):
-        yield _host_spec(host, f"http://{LOOPBACK}:{shown.port}")
+    for host in centre.hosts:
+        yield _host_spec(host, f"http://{LOOPBACK}:{ports[host.id]}")
 
 
-def vm_specs(centre: DataCentre, status: Status) -> Iterator[VmSpec]:
-    """With their present host, size and power state."""
-    for vm, shown in zip(centre.vms, status.vms, strict=True):
-        yield VmSpec(
+def vm_specs(fleet: Fleet, _at: float) -> tuple[VmSpec, ...]:
+    """With their present host, size, disks and power state."""
+    return tuple(
+        VmSpec(
             id=vm.id,
             tenant_id=DEMO_TENANT,
-            host_id=shown.host_id,
+            host_id=fleet.centre.hosts[fleet.homes[index]].id,
             domain_uuid=vm.uuid,
             name=vm.name,
-            vcpus=shown.vcpus,
-            memory_mb=shown.memory_mb,
+            vcpus=condition.vcpus,
+            memory_mb=condition.memory_mb,
             disks=tuple(_disk_specs(vm)),
             nics=tuple(_nic_specs(vm)),
-            state=VmState.RUNNING if shown.on else VmState.STOPPED,
+            state=VmState.RUNNING if condition.on else VmState.STOPPED,
         )
+        for index, vm in fleet.vms.items()
+        for condition in (fleet.vm_conditions[index],)
+    )
 
 
 def _host_spec(host: SimHost, base: str) -> HostSpec:
@@ -70,21 +78,21 @@ def _host_spec(host: SimHost, base: str) -> HostSpec:
         cpu_cores=host.threads,
         cpu_sockets=host.sockets,
         memory_mb=host.memory_mb,
+        storage_gb=host.store_gb,
     )
 
 
 def _disk_specs(vm: SimVm) -> Iterator[DiskSpec]:
     for position, disk in enumerate(vm.disks):
-        id_ = f"disk-{vm.id}-{disk.device}".replace("-vm-", "-")
         yield DiskSpec(
-            id=id_, device=disk.device, size_gb=disk.size_gb, is_system=position == 0, name=f"{vm.name}-{disk.device}"
-        )
+            id=disk.id, device=disk.device, size_gb=disk.size_gb, is_system=position == 0,
+            name=f"{vm.name}-{disk.device}",
+        )  # fmt: skip
 
 
 def _nic_specs(vm: SimVm) -> Iterator[NicSpec]:
     for position, nic in enumerate(vm.nics):
-        id_ = f"nic-{vm.id}-{position}".replace("-vm-", "-")
-        yield NicSpec(id=id_, device=nic.device, mac=nic.mac, ip=nic.ip, position=position)
+        yield NicSpec(id=nic.id, device=nic.device, mac=nic.mac, ip=nic.ip, position=position)
 
 
 def _ensure_demo_tenant(session: PlatformSession, centre: DataCentre, now: datetime) -> None:

@@ -52,14 +52,20 @@ class Writer:
     def _object(self, value: object, outer: Words) -> dict[str, object]:
         shape: type = type(value)
         words = outer.within(shape)
-        columns = ((name, wire) for name, wire in _columns(shape, words) if self._shows(name, words))
-        written = {wire: self.write(getattr(value, name), words) for name, wire in columns}
+        columns = ((name, wire) for name, wire in _columns(shape, words) if self._shows(value, name, words))
+        written = {wire: self._leaf(value, name, words) for name, wire in columns}
         for name in words.binary:
             written[words.name(name)] = "1" if getattr(value, name) else "0"
         return written
 
-    def _shows(self, name: str, words: Words) -> bool:
+    def _leaf(self, value: object, name: str, words: Words) -> object:
+        found = getattr(value, name)
+        return found if name in words.numbers else self.write(found, words)
+
+    def _shows(self, value: object, name: str, words: Words) -> bool:
         if name in words.platform_only and not self.platform:
+            return False
+        if name in words.omitted and getattr(value, name) is None:
             return False
         return words.languages.get(name, self.language) is self.language
 

@@ -22,11 +22,27 @@ class Result(StrEnum):
     BAD_TOKEN = "1003"  # noqa: S105 (a result code)
 
 
-def success(value: object, words: Words, writer: Writer) -> dict[str, object]:
+class Nothing(StrEnum):
+    """How the document prints `data` of an operation that has no result."""
+
+    TEXT = "text"
+    LIST = "list"
+    OBJECT = "object"
+    ABSENT = "absent"
+
+
+_EMPTY: Mapping[Nothing, object] = {Nothing.TEXT: "", Nothing.LIST: [], Nothing.OBJECT: {}}
+
+
+def success(value: object, words: Words, writer: Writer, nothing: Nothing = Nothing.TEXT) -> dict[str, object]:
     """`data`; with `dataCount` for a counted page, with `startid` for a task. A task without a result yet has no
-    `data`.
+    `data`; an operation without a result has what the document prints for it.
     """
     match value:
+        case None if nothing is Nothing.ABSENT:
+            return {"result": Result.SUCCESS.value}
+        case None:
+            return {"result": Result.SUCCESS.value, "data": _EMPTY[nothing]}
         case Page(rows, total):
             counted = {} if total is None else {"dataCount": total}
             return {"result": Result.SUCCESS.value, "data": writer.write(rows, words), **counted}

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from anyio import to_thread
@@ -32,6 +33,7 @@ from api.wire.operation import Found, NoSuchMethod, NoSuchPath, Operation, Table
 from core.clock import Clock
 from core.context import Caller, Context, Role
 from core.db.engine import Database
+from core.drivers.compute import ComputeDriver
 from core.errors import Fault, Forbidden, NotBuilt, Unauthorised
 from core.ids import new_id
 from core.secrets import key_ring
@@ -57,12 +59,27 @@ _NO_STORE = Text("监控数据暂不可用 [store_unavailable]", "monitoring dat
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What operations run on."""
+    """What operations run on. `tasks` None: operations on VMs are refused, for nothing here could do them."""
 
     database: Database
     store: TimeSeriesStore
     clock: Clock
     settings: Settings
+    tasks: Tasks | None = None
+
+
+class Tasks(Protocol):
+    """What carries tasks out, seen from those who submit them. `server_id` may change."""
+
+    @property
+    def server_id(self) -> str: ...
+
+    @property
+    def driver(self) -> ComputeDriver: ...
+
+    def keep(self) -> None:
+        """Their upkeep, every `task_heartbeat` seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +161,12 @@ class Frame:
         services = self._services
         arguments = operation.read(raw, self._zone)
         with self._session(caller, write=operation.writes) as session:
-            at = Context(caller, session, services.clock, services.store, services.settings)
+            tasks = services.tasks
+            server_id, driver = (None, None) if tasks is None else (tasks.server_id, tasks.driver)
+            at = Context(caller, session, services.clock, services.store, services.settings, server_id, driver)
             value = operation.run(at, *arguments)
-            return envelope.success(value, operation.answer_words, Writer(self._zone, language, caller.is_platform))
+            writer = Writer(self._zone, language, caller.is_platform)
+            return envelope.success(value, operation.answer_words, writer, operation.nothing)
 
     @contextmanager
     def _session(self, caller: Caller, *, write: bool) -> Iterator[Session]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from api.wire import answers, parameters, shapes
+from api.wire.envelope import Nothing
 from api.wire.languages import Text
 from api.wire.messages import BadParameters, Problem
 from api.wire.words import Words
@@ -32,7 +33,7 @@ class Operation:
 
     `run` None: declared, and answers that it is not built yet. `role` is the least one: the platform may do what a
     tenant may. `words` spell the request, `answer` the answer where it is spelt differently. `writes`: needs a
-    transaction that can write.
+    transaction that can write. `nothing`: what is answered when there is no result.
     """
 
     method: Method
@@ -44,6 +45,7 @@ class Operation:
     answer: Words | None = None
     role: Role = Role.TENANT
     writes: bool = False
+    nothing: Nothing = Nothing.TEXT
     starred: tuple[str, ...] = ()
     unless: str | None = None
 

@@ -47,13 +47,18 @@ class WireModel(BaseModel):
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, str_strip_whitespace=True)
     shape: ClassVar[type]
+    cleared: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
     def _blank_is_absent(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        return {key: item for key, item in value.items() if not _blank(item)}
+        return {key: item for key, item in value.items() if not _blank(item) or cls._clears(key, item)}
+
+    @classmethod
+    def _clears(cls, key: object, item: object) -> bool:
+        return key in cls.cleared and item is not None
 
 
 def _blank(value: object) -> bool:
@@ -71,6 +76,7 @@ def model(shape: type, words: Words) -> type[WireModel]:
         fields[item.name] = (_kind(hints[item.name], words, ()), Field(default, alias=words.name(item.name)))
     made = create_model(shape.__name__, __base__=WireModel, __doc__=shape.__doc__, **fields)
     made.shape = shape
+    made.cleared = frozenset(words.name(name) for name in words.cleared & fields.keys())
     return made
 
 

@@ -19,7 +19,8 @@ class Words:
 
     `fields`: name of a dataclass field -> name on the wire. Every field that is read or written must have one.
     `values`: enumeration -> member -> spellings; the first is written, all are read, in any case. Absent: the member's
-    value. `nested`: dataclass that stands inside another -> its own dictionary. `binary`: booleans that are written 1
+    value. `numbers`: fields of answers that are JSON numbers. `omitted`: fields of answers that are left out when they
+    are None. `cleared`: fields of requests that a blank text clears, instead of leaving them alone. `nested`: dataclass that stands inside another -> its own dictionary. `binary`: booleans that are written 1
     and 0 instead of true and false. `languages`: fields of answers that hold the text in one language; those of the
     other one share their wire name. `platform_only`: fields of answers that a tenant is not shown.
     """
@@ -30,6 +31,9 @@ class Words:
     languages: Mapping[str, Language] = field(default_factory=dict)
     binary: frozenset[str] = frozenset()
     platform_only: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    omitted: frozenset[str] = frozenset()
+    cleared: frozenset[str] = frozenset()
 
     def name(self, field_name: str) -> str:
         """The wire name. Raises KeyError for a field without one: that is a mistake of the declaration."""

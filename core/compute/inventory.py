@@ -117,7 +117,7 @@ def ensure_vms(session: PlatformSession, specs: Sequence[VmSpec], now: datetime)
     _upsert(session, Vm, [_vm(spec, host_states, now) for spec in specs], _DRIVER_KNOWS[Vm])
     _upsert(session, Disk, [_part(spec, disk, now) for spec in specs for disk in spec.disks], _DRIVER_KNOWS[Disk])
     _upsert(session, Nic, [_part(spec, nic, now) for spec in specs for nic in spec.nics], _DRIVER_KNOWS[Nic])
-    _recount(session, {spec.tenant_id for spec in specs})
+    _recount(session, {spec.tenant_id for spec in specs} - _under_way(session))
 
 
 def _vm(spec: VmSpec, host_states: Mapping[str, HostState], now: datetime) -> dict[str, Any]:
@@ -152,13 +152,18 @@ def _upsert(
 def _recount(session: PlatformSession, tenant_ids: Collection[str]) -> None:
     """What a driver reports exists, within the quota or not: the counters follow it."""
     for tenant_id in sorted(tenant_ids):
-        vms = (Vm.tenant_id == tenant_id, ~Vm.is_template)
+        vms = (Vm.tenant_id == tenant_id, ~Vm.is_template, Vm.state != VmState.CREATE_FAILED)
         used = {
             "cpu_used": _total(Vm.vcpus, *vms),
             "memory_mb_used": _total(Vm.memory_mb, *vms),
             "storage_gb_used": _total(Disk.size_gb, Disk.tenant_id == tenant_id),
         }
         session.execute(update(Quota).where(Quota.tenant_id == tenant_id).values(used))
+
+
+def _under_way(session: PlatformSession) -> set[str]:
+    """Tenants with an operation on a VM: it may hold a part of the quota for what it is about to make."""
+    return set(session.scalars(select(Vm.tenant_id).where(Vm.lock_task.is_not(None))))
 
 
 def _total(column: InstrumentedAttribute[int], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:

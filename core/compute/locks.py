@@ -34,6 +34,7 @@ REASONS: Final = {
     VmLock.INSTALLING: "is locked: installing",
     VmLock.CLONING: "is locked: cloning",
     VmLock.MOVING: "is locked: moving",
+    VmLock.CHANGING: "is locked: being changed",
 }
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.types import Code, Row, TenantOwned
 from core.hosts.rows import HostState
+from core.sealing import Sealed, SealedText
 
 
 class VmState(IntEnum):
@@ -25,7 +26,8 @@ class VmState(IntEnum):
 
 
 class VmLock(IntEnum):
-    """Appendix 2: while it is not NONE, nothing else may be done to the VM."""
+    """Appendix 2: while it is not NONE, nothing else may be done to the VM. CHANGING is ours: what the appendix has no
+    code for."""
 
     NONE = 0
     MIGRATING_HOST = 1
@@ -42,10 +44,11 @@ class VmLock(IntEnum):
     INSTALLING = 12
     CLONING = 13
     MOVING = 14
+    CHANGING = 15
 
 
 class Vm(Row, TenantOwned):
-    """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it.
+    """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it. `nested`: VMs run inside it.
 
     `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet
     the VMs of a suspected host are shown as such (`core.compute.state`). `lock_task` holds the lock
@@ -75,12 +78,17 @@ class Vm(Row, TenantOwned):
     is_template: Mapped[bool] = mapped_column(default=False)
     ha_enabled: Mapped[bool] = mapped_column(default=True)
     domain_uuid: Mapped[str] = mapped_column(String(36), unique=True)
+    nested: Mapped[bool] = mapped_column(default=False)
+    firewall_enabled: Mapped[bool] = mapped_column(default=False)
+    vnc_password: Mapped[Sealed | None] = mapped_column(SealedText)
 
     disks: Mapped[list[Disk]] = relationship(lazy="raise", viewonly=True)
     nics: Mapped[list[Nic]] = relationship(lazy="raise", viewonly=True, order_by="Nic.position")
 
 
 class Disk(Row, TenantOwned):
+    """`vm_id` None: a free volume, on the storage `storage_id`; the platform's have no tenant."""
+
     __tablename__ = "disk"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "vm_id"], ["vm.tenant_id", "vm.id"]),
@@ -88,9 +96,11 @@ class Disk(Row, TenantOwned):
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    tenant_id: Mapped[str | None] = mapped_column(ForeignKey("tenant.id"), index=True)
     vm_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    storage_id: Mapped[str | None] = mapped_column(ForeignKey("storage.id"), index=True)
     name: Mapped[str] = mapped_column(String(128), default="")
+    description: Mapped[str] = mapped_column(String(1024), default="")
     created_at: Mapped[datetime]
     device: Mapped[str | None] = mapped_column(String(32))
     size_gb: Mapped[int]
@@ -103,6 +113,7 @@ class Nic(Row, TenantOwned):
     __tablename__ = "nic"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "vm_id"], ["vm.tenant_id", "vm.id"]),
+        ForeignKeyConstraint(["tenant_id", "vpc_id"], ["vpc.tenant_id", "vpc.id"]),
         UniqueConstraint("vm_id", "position"),
     )
 
@@ -114,4 +125,6 @@ class Nic(Row, TenantOwned):
     device: Mapped[str] = mapped_column(String(32))
     mac: Mapped[str] = mapped_column(String(17), unique=True)
     ip: Mapped[str] = mapped_column(String(15), default="")
-    vpc_id: Mapped[str | None] = mapped_column(String(64))
+    vpc_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(128), default="")
+    description: Mapped[str] = mapped_column(String(1024), default="")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from annotated_types import MaxLen
+from annotated_types import MaxLen, MinLen
 from sqlalchemy import ColumnElement, Row, Select, false, select
 
-from core.compute import rows
+from core.compute import operations, rows
 from core.compute.rows import VmLock, VmState
 from core.compute.state import shown_state
 from core.context import Context, Page
@@ -65,6 +65,23 @@ class VmDetails:
     host_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeVm:
+    """What is not given stays; an empty description clears it."""
+
+    id: Annotated[str, MaxLen(64)]
+    name: Annotated[str, MinLen(1), MaxLen(128)] | None = None
+    description: Annotated[str, MaxLen(1024)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchFirewall:
+    """Whether the VM's access rules are enforced."""
+
+    id: Annotated[str, MaxLen(64)]
+    enabled: bool
+
+
 def search(at: Context, find: FindVms) -> Page[VmDetails]:
     """VMs that the caller may see, newest first."""
     columns = _columns().where(
@@ -84,6 +101,19 @@ def read(at: Context, ref: VmRef) -> VmDetails:
     if row is None:
         raise NotFound("VM", ref.id)
     return _details(at, row)
+
+
+def modify(at: Context, want: ChangeVm) -> None:
+    """What people call it: that may change at any time. Raises NotFound."""
+    vm = operations.existing(at.session, want.id)
+    vm.name = want.name or vm.name
+    if want.description is not None:
+        vm.description = want.description
+
+
+def switch_firewall(at: Context, want: SwitchFirewall) -> None:
+    """Setting what is set already changes nothing. Raises NotFound."""
+    operations.existing(at.session, want.id).firewall_enabled = want.enabled
 
 
 def _columns() -> _Columns:

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnClause, TextClause
 from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, HasHints, HasPrefixes, HasSuffixes, TableClause
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
-from core.db.types import TenantOwned
+from core.db.types import Shared, TenantOwned
 
 _HARMLESS_TEXT = frozenset({"*", "1"})
 """The only literal SQL that SQLAlchemy itself writes into statements: `count(*)`, `EXISTS (SELECT 1 ...)`."""
@@ -113,7 +113,7 @@ def _entity(part: ClauseElement) -> type[Any] | None:
     if entity is None:
         return None
     kind: type[Any] = entity.mapper.class_
-    if not issubclass(kind, TenantOwned):
+    if not issubclass(kind, (TenantOwned, Shared)):
         raise Unscoped(f"{kind.__name__} is not TenantOwned: a tenant session does not see it")
     return kind
 
@@ -121,6 +121,9 @@ def _entity(part: ClauseElement) -> type[Any] | None:
 def _refuse_second_class(statement: Update | Delete) -> None:
     """Only the class that is written is filtered by loader criteria; and its rows stay with their tenant."""
     target = statement.table
+    entity = target._annotations.get("parententity")  # noqa: SLF001 - as in `_entity`
+    if entity is not None and not issubclass(entity.mapper.class_, TenantOwned):
+        raise Unscoped(f"{entity.mapper.class_.__name__} is not TenantOwned: a tenant session does not write it")
     for part in _parts(statement, []):
         source = _source(part)
         if isinstance(source, (Table, FromClauseAlias)) and source != target:

@@ -83,6 +83,10 @@ class Row(DeclarativeBase):
     type_annotation_map = {datetime: Instant}  # noqa: RUF012
 
 
+class Shared:
+    """Mark of rows that all tenants may read and none may write: they say nothing about anybody."""
+
+
 class TenantOwned:
     """Mark of rows that belong to a tenant: a tenant's session sees no others (`core.db.session`)."""
 

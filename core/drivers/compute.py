@@ -277,6 +277,10 @@ class ComputeDriver(Protocol):
         """In the running guest, through its agent. Raises GuestSilent when it does not answer."""
         ...
 
+    def wake_agent(self, at: VmAt, within: float, watch: Watch) -> None:
+        """The agent in the running guest answers, woken if need be. GuestSilent after `within` seconds."""
+        ...
+
     def set_vnc_password(self, at: VmAt, password: str) -> None:
         """At most 8 characters: the protocol knows no more. Open consoles stay open."""
         ...

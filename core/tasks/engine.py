@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from core.drivers.compute import ComputeDriver
 from core.tasks import metrics, queue
 from core.tasks.bell import BELL
 from core.tasks.context import Runtime
@@ -46,6 +47,11 @@ class TaskEngine:
     def server_id(self) -> str:
         """The server that accepts tasks now. Ask each time: it is another one after a rebirth."""
         return self._server.id
+
+    @property
+    def driver(self) -> ComputeDriver:
+        """By whom the tasks are carried out."""
+        return self._runtime.driver
 
     def start(self) -> None:
         """`task_workers` threads that work until `stop`."""

@@ -83,6 +83,19 @@ def give_back(session: Session, tenant_id: str, returned: Amounts) -> None:
         raise NotFound("tenant", tenant_id)
 
 
+def follow(session: Session, tenant_id: str, before: Amounts, after: Amounts) -> None:
+    """What was counted as `before` is `after` now, whatever the limit: a fact of the driver's is not refused. Raises
+    NotFound; IntegrityError: it was given back before."""
+    more: dict[InstrumentedAttribute[int], ColumnElement[int]] = {
+        counter.used: counter.used + (getattr(after, name) - amount)
+        for name, amount in asdict(before).items()
+        if getattr(after, name) != amount
+        for counter in (_COUNTERS[name],)
+    }
+    if more and not changed(session, update(Quota).where(Quota.tenant_id == tenant_id).values(more)):
+        raise NotFound("tenant", tenant_id)
+
+
 def _positive(amounts: Amounts) -> list[tuple[_Counter, int]]:
     return [(_COUNTERS[name], amount) for name, amount in asdict(amounts).items() if amount]
 

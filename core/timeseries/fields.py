@@ -15,13 +15,14 @@ from typing import Final
 
 class Kind(StrEnum):
     """What can be measured. A disk or NIC is named `<vm id>/<device>` or `<host id>/<device>`: its owner is in its
-    name."""
+    name. PLATFORM, the installation itself, has no fields: it is there to be the object of alarms."""
 
     HOST = "host"
     VM = "vm"
     DISK = "disk"
     NIC = "nic"
     TARGET = "target"
+    PLATFORM = "platform"
 
 
 class Unit(StrEnum):
@@ -79,8 +80,9 @@ FIELDS: Final[dict[Kind, tuple[Field, ...]]] = {
         Field("duration", Unit.SECONDS, 3, "time from the first byte sent to the page parsed"),
         Field("lateness", Unit.SECONDS, 3, "actual minus scheduled start"),
         Field("samples", Unit.COUNT, 0, "samples on the page"),
-        Field("failure", Unit.COUNT, 0, "failure class, as its position in collector.scrape.Failure; 0: none"),
+        Field("failure", Unit.COUNT, 0, "failure class, as its position in collector.failure.Failure; 0: none"),
     ),
+    Kind.PLATFORM: (),
 }
 
 COLUMN: Final[dict[Kind, dict[str, int]]] = {

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from aggregator.hosts import HostWatch, Outside, period
-from aggregator.rules.inventory import read_inventory
+from aggregator.rules.reading import read_inventory
 from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import FindVms, search
 from core.db.engine import Database

@@ -21,11 +21,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.simulation.cloud import SimulatedCloud
-from api.simulation.inventory import register
-from core.clock import SystemClock
-from core.db.engine import Database
 from tests.support.real import answers, binary, eventually, free_port, server
+from tests.support.simulation import simulation
 
 MINUTES = float(os.environ.get("STARVC_LOAD_MINUTES", "2"))
 HOSTS = int(os.environ.get("STARVC_LOAD_HOSTS", "500"))
@@ -48,24 +45,6 @@ class Usage:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return cls((int(fields[11]) + int(fields[12])) / _TICKS, resident / 1024 / 1024)
-
-
-@contextmanager
-def simulation(folder: Path) -> Iterator[Path]:
-    """The simulated data centre in its own process, and its inventory in `folder`; the file of its targets."""
-    cloud = SimulatedCloud(1, HOSTS, VMS, folder, SystemClock())
-    cloud.start()
-    database = Database(f"sqlite:///{folder / 'starvc.db'}")
-    database.migrate()
-    with database.platform(write=True) as session:
-        register(session, cloud, SystemClock().now())
-    database.close()
-    cloud.stop()
-    targets = folder / "targets.json"
-    command = [sys.executable, "-m", "api", "sim", "serve", "--hosts", str(HOSTS), "--vms", str(VMS)]
-    command += ["--data-dir", str(folder), "--port-file", str(targets)]
-    with server(command, targets.exists, folder / "sim.log", seconds=60):
-        yield targets
 
 
 @contextmanager
@@ -134,9 +113,9 @@ def split(before: dict[tuple[str, str], float], after: dict[tuple[str, str], flo
 def test_500_hosts_and_10000_vms_beside_prometheus(tmp_path: Path) -> None:
     ours, theirs = free_port(), free_port()
     with (
-        simulation(tmp_path) as targets,
+        simulation(tmp_path, HOSTS, VMS) as simulated,
         product(tmp_path, ours) as starvc,
-        prometheus(tmp_path, targets, theirs) as peer,
+        prometheus(tmp_path, simulated.targets, theirs) as peer,
     ):
         eventually(lambda: metrics(ours).get(("starvc_collector_targets", "")) == 2 * HOSTS, 60, 1.0)
         time.sleep(WARM_UP)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from collector import metrics
+from collector.failure import Failure
 from collector.rounds import IDLE, Rounds
-from collector.scrape import Failure
 from collector.spool import Batch
 from collector.watched import Limits
 from core.clock import VirtualClock

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from collector.scrape import Failure, Fetcher, ScrapeFailed
+from collector.failure import Failure, ScrapeFailed
+from collector.scrape import Fetcher
 from tests.support.real import free_port
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

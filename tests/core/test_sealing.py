@@ -23,14 +23,17 @@ def test_what_is_sealed_opens_again(plain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", [Place("vm", "vnc_password", "vm-2"), Place("vm", "name", "vm-1"), Place("disk", "vnc_password", "vm-1")]
+    "elsewhere",
+    [Place("vm", "vnc_password", "vm-2"), Place("vm", "name", "vm-1"), Place("disk", "vnc_password", "vm-1")],
 )
 def test_a_sealed_text_does_not_open_in_another_place(elsewhere: Place) -> None:
     with pytest.raises(Unsealable, match="another place"):
         KEYS.open(KEYS.seal("secret", HERE), elsewhere)
 
 
-@pytest.mark.parametrize("damaged", ["", "v1", "v1.k1.!", "v1.k1.AAAA", "v1.k1." + base64.b64encode(bytes(40)).decode()])
+@pytest.mark.parametrize(
+    "damaged", ["", "v1", "v1.k1.!", "v1.k1.AAAA", "v1.k1." + base64.b64encode(bytes(40)).decode()]
+)
 def test_what_was_changed_does_not_open(damaged: str) -> None:
     with pytest.raises(Unsealable):
         KEYS.open(Sealed(damaged), HERE)

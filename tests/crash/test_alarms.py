@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +17,10 @@ from sqlalchemy import select
 from aggregator.notify.outbox import LEASE
 from aggregator.notify.sender import Sender
 from aggregator.notify.webhook import Webhook
+from core.alarms.finding import FlapPolicy
 from core.alarms.rows import AlarmTransition, Outbox
 from core.db.engine import Database
-from tests.support.alarms import Evaluator, dump, facts
+from tests.support.alarms import CPU, Evaluator, dump, facts
 from tests.support.webhook import receiver
 
 R = TypeVar("R")
@@ -47,7 +49,8 @@ while True:
 
 
 def evaluator(database: Database) -> Evaluator:
-    return Evaluator(database, facts=facts(*_VMS))
+    """With alarms that flap now and then, and are soon steady again: held open for long, they would change no more."""
+    return Evaluator(database, replace(CPU, flap=FlapPolicy(hi=3.0, lo=1.0, half_life=20.0)), facts(*_VMS))
 
 
 def tick(evaluating: Evaluator, number: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from api.wire.client import StarVCenter
 from core.timeseries.fields import COLUMN, FIELDS, Kind, Unit
+from core.timeseries.store import Floats
 from tests.stories.conftest import FAULTY_INTERVAL, Faulty
 from tests.support.product import Product, fields, rows
 from tests.support.real import eventually
@@ -42,7 +43,8 @@ def state(product: Product, host: str) -> str:
 def scrapes(product: Product, target: str, since: float) -> list[float]:
     """`up` of each scrape since then, oldest first."""
     with product.store() as store:
-        return store.read(Kind.TARGET, since, time.time() + 60, [target]).values[:, COLUMN[Kind.TARGET]["up"]].tolist()
+        up = store.read(Kind.TARGET, since, time.time() + 60, [target]).values[:, COLUMN[Kind.TARGET]["up"]]
+    return [float(value) for value in up]
 
 
 def test_a_crashed_host_has_a_high_alarm_in_time_and_healing_relieves_it(faulty: Faulty) -> None:
@@ -128,7 +130,8 @@ def test_a_restarted_vm_makes_no_spike(faulty: Faulty) -> None:
     assert alarms(product, vm) == []
 
 
-def _largest(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _largest(values: Floats) -> Floats:
     """Of each field that is a rate."""
     rates = [at for at, field in enumerate(FIELDS[Kind.VM]) if field.unit is Unit.KILOBYTES_PER_SECOND]
-    return np.nanmax(values[:, rates], axis=0)
+    largest: Floats = np.nanmax(values[:, rates], axis=0)
+    return largest

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
-from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, Level, Lines
+from tests.support.lines import agrees, naive
 from tests.support.product import Product, rows, vm_ids
 from tests.support.real import eventually
 
 MEASURED = (Kind.HOST, Kind.VM, Kind.DISK, Kind.NIC)
-CELL = tuple[str, int]
-
-
-def naive(frame: Frame) -> dict[CELL, list[float]]:
-    """The measured values of each object and field, oldest first."""
-    values: dict[CELL, list[tuple[float, float]]] = defaultdict(list)
-    for name, at, row in zip(frame.objects, frame.times.tolist(), frame.values.tolist(), strict=True):
-        for column, value in enumerate(row):
-            if not math.isnan(value):
-                values[name, column].append((at, value))
-    return {cell: [value for _, value in sorted(found)] for cell, found in values.items()}
-
-
-def agrees(lines: Lines, raw: dict[CELL, list[float]], *, whole: bool) -> int:
-    """Every cell is computed from its first `count` samples; from all there are if `whole`. The number of cells."""
-    cells = 0
-    for row, name in enumerate(lines.objects):
-        for column in range(len(FIELDS[lines.kind])):
-            samples, count = raw.get((name, column), []), int(lines.count[row, column])
-            assert len(samples) == count or (not whole and len(samples) > count), (lines.kind, name, column)
-            if not count:
-                assert math.isnan(lines.mean[row, column])
-                continue
-            used = samples[:count]
-            assert lines.mean[row, column] == pytest.approx(statistics.fmean(used), rel=1e-9, abs=1e-9)
-            assert lines.minimum[row, column] == min(used)
-            assert lines.maximum[row, column] == max(used)
-            cells += 1
-    return cells
 
 
 def shown(value: float) -> str:
@@ -58,17 +26,18 @@ def shown(value: float) -> str:
 def test_final_minutes_are_exactly_their_raw_samples_and_history_shows_them(product: Product) -> None:
     with product.store() as store:
 
-        def finished() -> Lines | None:
-            found = store.read_lines(Level.MINUTE, Kind.VM, 0, time.time())
-            return next((lines for lines in reversed(found) if lines.final), None)
+        def finished() -> dict[Kind, Lines]:
+            found = {kind: store.read_lines(Level.MINUTE, kind, 0, time.time()) for kind in MEASURED}
+            first = {kind: lines[0] for kind, lines in found.items() if lines and lines[0].final}
+            return first if len(first) == len(MEASURED) else {}
 
-        minute = eventually(finished, 90, 0.5)
-        for kind in MEASURED:
-            (lines,) = store.read_lines(Level.MINUTE, kind, minute.start, minute.start + 1)
+        finals = eventually(finished, 90, 0.5)
+        for kind, lines in finals.items():
             raw = naive(store.read(kind, lines.start, lines.start + 60))
             assert {name for name, _ in raw} == set(lines.objects)
             assert agrees(lines, raw, whole=True) > len(lines)
             assert lines.expected == 60
+    minute = finals[Kind.VM]
     for vm in vm_ids(product):
         wanted = {"monitor.obj.type": "vm", "monitor.obj": vm, "lineType": "minute"}
         points = rows(product.platform("cloudmonitor/compute/history", wanted))

@@ -161,7 +161,7 @@ def vm_ids(product: Product, **where: str) -> list[str]:
     return [row["vm.id"] for row in found if all(row[name] == value for name, value in where.items())]
 
 
-def measured(product: Product) -> None:
+def measured(product: Product, seconds: float = 30.0) -> None:
     """Waits until every simulated VM and every host has current values, rates included."""
 
     def complete() -> bool:
@@ -172,4 +172,4 @@ def measured(product: Product) -> None:
 
         return all((*values("host", host_ids(product)), *values("vm", vm_ids(product))))
 
-    eventually(complete, 30)
+    eventually(complete, seconds)

@@ -85,8 +85,12 @@ STUBBORN = declare(
 )  # fmt: skip
 
 
+NO_DRIVER = cast("ComputeDriver", None)
+"""The kinds above ask no driver."""
+
+
 def runtime(database: Database, folder: Path, clock: VirtualClock, settings: Settings | None = None) -> Runtime:
-    return Runtime(database, cast("ComputeDriver", None), clock, settings or Settings(data_dir=folder))
+    return Runtime(database, NO_DRIVER, clock, settings or Settings(data_dir=folder))
 
 
 def context(at: Runtime, session: Session, server_id: str | None = None, tenant_id: str | None = None) -> Context:
@@ -114,7 +118,7 @@ def read(database: Database, task_id: str) -> Task:
 
 def states(database: Database) -> dict[str, TaskState]:
     with database.platform() as session:
-        return {id_: state for id_, state in session.execute(select(Task.id, Task.state))}
+        return {task.id: task.state for task in session.scalars(select(Task))}
 
 
 def lock(session: PlatformSession, vm_id: str, code: VmLock, at: VirtualClock) -> None:

@@ -10,7 +10,7 @@ const VM_STATES = { "1": ["running", "good"], "0": ["stopped", ""], "2": ["suspe
 const LEVELS = { high: "bad", medium: "warn", low: "" };
 
 const $ = (selector) => document.querySelector(selector);
-const state = { token: sessionStorage.getItem("token"), platform: true, chosen: null, line: "minute" };
+const state = { token: sessionStorage.getItem("token"), platform: true, chosen: null, line: "minute", first: 1 };
 
 class WireError extends Error {}
 
@@ -67,12 +67,16 @@ async function showHosts() {
 
 async function showVms() {
   const named = $("#filter").value.trim();
-  const { data, dataCount } = await call("cloudvm/search", { "page.startnum": 1, "page.everypagenum": PAGE, ...(named && { "vm.name": named }) });
+  const { data, dataCount } = await call("cloudvm/search", { "page.startnum": state.first, "page.everypagenum": PAGE, ...(named && { "vm.name": named }) });
   const now = await currents("vm", data.map((vm) => vm["vm.id"]));
   $("#vms tbody").replaceChildren(...data.map((vm) => {
     const load = now.get(vm["vm.id"]) ?? {};
     return objectRow("vm", vm["vm.id"], [vm["vm.name"], chip(VM_STATES[vm["vm.state"]]), bar(load["monitor.cpu.rate"]), bar(load["monitor.mem.rate"]), vm["vm.vcpu.num"], vm["vm.ip"]]);
   }));
+  const last = state.first + data.length - 1;
+  $("#shown").textContent = data.length ? `${state.first}–${last} of ${dataCount}` : "none";
+  $("#pager [data-step='-1']").disabled = state.first === 1;
+  $("#pager [data-step='1']").disabled = last >= dataCount;
   return dataCount;
 }
 
@@ -93,7 +97,7 @@ function path(points, top) {
   let pen = "M";
   points.forEach((value, at) => {
     if (value === null) { pen = "M"; return; }
-    drawn += `${pen}${(at / Math.max(points.length - 1, 1) * 600).toFixed(1)},${(130 - value / top * 120).toFixed(1)}`;
+    drawn += `${pen}${(at / Math.max(points.length - 1, 1) * 600).toFixed(1)},${(130 - value / top * 120).toFixed(1)}${pen === "M" ? "h0" : ""}`;  // h0: a point alone is a dot
     pen = "L";
   });
   return drawn;
@@ -103,12 +107,12 @@ function chart(title, unit, times, first, second) {
   const values = [...first.points, ...(second?.points ?? [])].filter((value) => value !== null);
   const top = unit === "%" ? 100 : Math.max(1, ...values) * 1.1;
   const last = (series) => series.points.findLast((value) => value !== null) ?? "–";
-  const keys = [first, second].filter(Boolean).map((series, at) => `<span class="${"ab"[at]}-key">●</span> ${series.name} <b>${last(series)} ${unit}</b>`).join(" &nbsp; ");
+  const keys = [first, second].filter(Boolean).map((series, at) => `<span><span class="${"ab"[at]}-key">●</span> ${series.name} <b>${last(series)} ${unit}</b></span>`).join("");
   const figure = element("figure");
-  figure.innerHTML = `<figcaption>${title} &nbsp; ${keys}</figcaption><svg viewBox="0 0 600 150" preserveAspectRatio="none">
+  figure.innerHTML = `<figcaption><b>${title}</b>${keys}</figcaption><svg viewBox="0 0 600 140" preserveAspectRatio="none" role="img" aria-label="${title}">
     ${[10, 70, 130].map((y) => `<line class="grid" x1="0" x2="600" y1="${y}" y2="${y}"/>`).join("")}
-    <text x="2" y="20">${top.toFixed(0)} ${unit}</text><text x="2" y="146">${times[0] ?? ""}</text><text x="598" y="146" text-anchor="end">${times.at(-1) ?? ""}</text>
-    <path class="a" d="${path(first.points, top)}"/>${second ? `<path class="b" d="${path(second.points, top)}"/>` : ""}</svg>`;
+    <path class="a" d="${path(first.points, top)}"/>${second ? `<path class="b" d="${path(second.points, top)}"/>` : ""}</svg>
+    <div class="axis"><span>${times[0] ?? ""}</span><span>0–${top.toFixed(0)} ${unit}</span><span>${times.at(-1) ?? ""}</span></div>`;
   return figure;
 }
 
@@ -118,7 +122,7 @@ async function showDetail() {
   const query = { "monitor.obj.type": state.chosen.type, "monitor.obj": state.chosen.id, lineType: state.line };
   const [compute, disk, net] = await Promise.all(["compute", "disk", "net"].map((what) => call(`cloudmonitor/${what}/history`, query)));
   const series = (answer, field, name) => ({ name, points: answer.data.map((row) => row[field] === "" ? null : Number(row[field])) });
-  const times = compute.data.map((row) => row["monitor.createtime"]);
+  const times = compute.data.map((row) => state.line === "day" ? row["monitor.createtime"].slice(0, 10) : row["monitor.createtime"].slice(5, 16));
   $("#subject").textContent = state.chosen.name;
   $("#charts").replaceChildren(
     chart("CPU", "%", times, series(compute, "monitor.cpu.rate", "used")),
@@ -152,6 +156,7 @@ async function refresh() {
   await attempt(async () => {
     const hosts = state.platform ? await showHosts().catch((error) => { if (!(error instanceof WireError)) throw error; state.platform = false; $("#hosts").hidden = true; return null; }) : null;
     const [vms, alarms] = [await showVms(), await showAlarms()];
+    state.chosen ?? $("tr[data-id]")?.click();
     summary(hosts, vms, alarms);
     $("main").hidden = false;
     $("#login").hidden = true;
@@ -165,7 +170,12 @@ $("#login").addEventListener("submit", (event) => {
   sessionStorage.setItem("token", state.token);
   refresh();
 });
-$("#filter").addEventListener("input", refresh);
+$("#filter").addEventListener("input", () => { state.first = 1; refresh(); });
+$("#pager").addEventListener("click", (event) => {
+  if (!event.target.dataset.step) return;
+  state.first = Math.max(1, state.first + Number(event.target.dataset.step) * PAGE);
+  refresh();
+});
 $("#lines").addEventListener("click", (event) => {
   if (!event.target.dataset.line) return;
   state.line = event.target.dataset.line;

@@ -1,7 +1,7 @@
 """What the simulated data centre consists of: hosts, VMs, disks and NICs, all given by (seed, hosts, vms).
 
 VMs come first and differ in size; they are spread over the hosts by weight; each host is then the smallest server of a
-catalogue that carries its VMs without overcommitment. So no load that VMs can make ever exceeds their host.
+catalogue that carries twice its VMs without overcommitment. So no load that VMs can make ever exceeds their host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ EPOCH: Final = 1_735_689_600.0
 DAY: Final = 86_400.0
 _CPU_ROOM: Final = 0.82
 """The part of a host's threads that VMs may have: the rest covers the host itself and uneven use of its threads."""
-_MEMORY_ROOM: Final = 0.85
+_MEMORY_ROOM: Final = 0.5
+"""The part of a host's memory that VMs have at first: the rest is for those that are opened."""
+_STORE_ROOM: Final = 0.5
 _SIZES: Final = (
     ((1, 1), 0.16), ((1, 2), 0.19), ((2, 2), 0.1), ((2, 4), 0.15), ((2, 8), 0.1), ((4, 8), 0.14), ((4, 16), 0.06),
     ((8, 16), 0.05), ((8, 32), 0.02), ((16, 32), 0.02), ((16, 64), 0.01),
@@ -162,8 +164,9 @@ def _disks(chance: Chance, count: int) -> list[tuple[SimDisk, ...]]:
     extra = chance.choice("extra disk", count * 2, ((50, 0.3), (100, 0.4), (200, 0.2), (500, 0.1)))
     return [
         tuple(
-            SimDisk(f"disk-sim-{i + 1:05d}-vd{letter}", f"vd{letter}", size, image_path(f"vm-sim-{i + 1:05d}-vd{letter}"))
+            SimDisk(f"disk-sim-{name}", f"vd{letter}", size, image_path(f"vm-sim-{name}"))
             for letter, size in zip("abc"[: numbers[i]], (system[i], *extra[2 * i : 2 * i + 2]), strict=False)
+            for name in (f"{i + 1:05d}-vd{letter}",)
         )
         for i in range(count)
     ]
@@ -182,7 +185,8 @@ def _nics(chance: Chance, count: int) -> Iterator[tuple[SimNic, ...]]:
         for position in range(number):
             subnet, place = divmod(serial, 240)
             ip = f"10.{128 + subnet // 256}.{subnet % 256}.{place + 10}"
-            nics.append(SimNic(f"nic-sim-{vm:05d}-{position}", f"vnet{serial}", _mac("52:54:00", serial * 0x9E3779 + scramble), ip, "br0"))
+            mac = _mac("52:54:00", serial * 0x9E3779 + scramble)
+            nics.append(SimNic(f"nic-sim-{vm:05d}-{position}", f"vnet{serial}", mac, ip, "br0"))
             serial += 1
         yield tuple(nics)
 
@@ -207,7 +211,7 @@ def _host(index: int, vms: list[SimVm], boot: float, vendor: str, word: int) -> 
         kernel="6.1.0-18-amd64",
         mac=_mac("02:73:69", word),
         root_gb=100,
-        store_gb=_smallest((1000, 2000, 4000, 8000, 16000), store),
+        store_gb=_smallest((1000, 2000, 4000, 8000, 16000), store / _STORE_ROOM),
         boot=boot,
         vms=tuple(vm.index for vm in vms),
     )

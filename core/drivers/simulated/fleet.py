@@ -7,12 +7,12 @@ earlier one takes effect at that one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from core.drivers.simulated import load as loads
+from core.drivers.simulated import chronicle
 from core.drivers.simulated.chance import Floats
 from core.drivers.simulated.datacentre import DataCentre, SimHost, SimVm
 from core.drivers.simulated.faults import (
@@ -26,7 +26,9 @@ from core.drivers.simulated.faults import (
     on_vm,
 )
 from core.drivers.simulated.load import Channel, Ints
-from core.drivers.simulated.meter import Life, Meters
+from core.drivers.simulated.meter import Meters
+from core.drivers.simulated.records import Records
+from core.drivers.simulated.roster import Roster
 from core.errors import Conflict, Invalid
 
 LOADED: Final = 0.97
@@ -36,20 +38,25 @@ OVERCOMMIT: Final = 2
 
 
 class Fleet:
-    """`host_conditions` and `boots` by position of the host; `vm_conditions` and `homes` by position of the VM."""
+    """`host_conditions` and `boots` by position of the host; `vms`, `vm_conditions` and `homes` by index of the VM.
+
+    `records` is what its hypervisors know beside it: snapshots, backups, volumes.
+    """
 
     def __init__(self, centre: DataCentre) -> None:
         self.centre = centre
         self.directory = Directory(centre)
-        self.load = loads.build(centre)
+        self.load = Roster(centre)
+        self.records = Records()
+        self.vms: dict[int, SimVm] = {vm.index: vm for vm in centre.vms}
         self.host_conditions = [HostCondition() for _ in centre.hosts]
-        self.vm_conditions = [VmCondition(vm.vcpus, vm.memory_mb) for vm in centre.vms]
-        self.homes = [vm.host for vm in centre.vms]
+        self.vm_conditions = {vm.index: VmCondition(vm.vcpus, vm.memory_mb) for vm in centre.vms}
+        self.homes = {vm.index: vm.host for vm in centre.vms}
         self._residents = [host.vms for host in centre.hosts]
         self.boots = [host.boot for host in centre.hosts]
-        self._guests_before = np.zeros((len(centre.hosts), len(Channel)))
+        self.guests_before = np.zeros((len(centre.hosts), len(Channel)))
         self.meters = Meters(self.load.profile, np.array([vm.boot for vm in centre.vms] + self.boots, np.float64))
-        self._touched: set[int] = set()
+        self.touched: set[int] = set()
 
     # --- what it is
 
@@ -59,14 +66,18 @@ class Fleet:
 
     def members(self, host: int) -> Ints:
         """Positions in the meters: the host's VMs and, last, the host itself."""
-        return np.array([*self.residents(host), len(self.centre.vms) + host], np.int64)
+        return np.array([*self.residents(host), self.position(host)], np.int64)
+
+    def position(self, host: int) -> int:
+        """Of a host in the meters."""
+        return len(self.centre.vms) + host
 
     def runs(self, vm: int) -> bool:
         return self.vm_conditions[vm].on and not self.host_conditions[self.homes[vm]].crashed
 
     def guests(self, host: int, work: Floats) -> Floats:
         """(channels,) counters of all VMs of a host since its boot, from their `work` (channels, VMs)."""
-        result: Floats = work.sum(axis=-1) - self._guests_before[host]
+        result: Floats = work.sum(axis=-1) - self.guests_before[host]
         return result
 
     # --- what happens to it
@@ -93,7 +104,7 @@ class Fleet:
         if condition.on != on:
             self._change_vm(found, replace(condition, on=on, loaded=condition.loaded and on), at, restarted=on)
 
-    def resize(self, vm: str, *, vcpus: int, memory_mb: int, at: float) -> None:
+    def resize(self, vm: str, *, vcpus: int, memory_mb: int, at: float, overcommit: int = 1) -> None:
         """Invalid: no such VM or size. Conflict: its host has not enough left; nothing was done."""
         found = self.directory.vm(vm)
         for name, value in (("vcpus", vcpus), ("memory_mb", memory_mb)):
@@ -102,7 +113,7 @@ class Fleet:
         now = self.vm_conditions[found.index]
         wanted = replace(now, vcpus=vcpus, memory_mb=memory_mb)
         host = self.centre.hosts[self.homes[found.index]]
-        problem = self._lack(host, vcpus - now.vcpus, memory_mb - now.memory_mb, overcommit=1)
+        problem = self.lack(host, vcpus - now.vcpus, memory_mb - now.memory_mb, overcommit=overcommit)
         if problem:
             raise Conflict("VM", found.id, problem)
         self._change_vm(found, wanted, at)
@@ -119,24 +130,63 @@ class Fleet:
         if self.host_conditions[goal.index].crashed:
             raise Conflict("host", goal.id, "is down (crash-host)")
         condition = self.vm_conditions[index]
-        if problem := self._lack(goal, condition.vcpus, condition.memory_mb, overcommit=OVERCOMMIT):
+        if problem := self.lack(goal, condition.vcpus, condition.memory_mb, overcommit=OVERCOMMIT):
             raise Conflict("VM", found.id, problem)
-        work = self.meters.work(at, np.array([index]))[:, 0]
-        self._guests_before[source] -= work
-        self._guests_before[goal.index] += work
-        self._settle(index, goal.index)
-        self._bend(index, at)
+        work = self._work(index, at)
+        self.guests_before[source] -= work
+        self.guests_before[goal.index] += work
+        self.settle(index, goal.index)
+        self.bend(index, at)
         self.meters.restart([index], at)
 
-    def _settle(self, vm: int, host: int) -> None:
+    def admit(self, vm: SimVm, condition: VmCondition, at: float) -> SimVm:
+        """One VM more, on its host; the same with its index."""
+        admitted = replace(vm, index=self.load.admit(vm))
+        index = admitted.index
+        if index >= self.meters.size:
+            self.meters.grow(self.load.profile)
+        self.vms[index], self.vm_conditions[index], self.homes[index] = admitted, condition, vm.host
+        self._residents[vm.host] = tuple(sorted((*self._residents[vm.host], index)))
+        self.describe(admitted)
+        self.meters.begin(index, at)
+        self.bend(index, at)
+        return admitted
+
+    def dismiss(self, vm: SimVm, at: float) -> None:
+        """The VM is gone with its disks. What it did stays in its host's counters."""
+        home = self.homes.pop(vm.index)
+        self.guests_before[home] -= self._work(vm.index, at)
+        self._residents[home] = tuple(other for other in self._residents[home] if other != vm.index)
+        self.directory.dismiss(vm)
+        self.load.dismiss(vm, vm.index)
+        self.touched.discard(vm.index)
+        del self.vms[vm.index], self.vm_conditions[vm.index]
+
+    def describe(self, vm: SimVm) -> None:
+        """A VM has these disks and NICs from now on. Disks that it has no more are not forgotten: they may be
+        volumes."""
+        self.vms[vm.index] = vm
+        self.directory.admit(vm)
+        for disk in vm.disks:
+            self.load.ensure_disk(disk.id)
+
+    def restart(self, vm: int, at: float) -> None:
+        """Counters of the VM begin at 0."""
+        self.meters.restart([vm], at)
+
+    def settle(self, vm: int, host: int) -> None:
+        """The VM is on this host from now on."""
         source, self.homes[vm] = self.homes[vm], host
         self._residents[source] = tuple(other for other in self._residents[source] if other != vm)
         self._residents[host] = tuple(sorted((*self._residents[host], vm)))
 
+    def _work(self, vm: int, at: float) -> Floats:
+        return self.meters.work(at, np.array([vm]))[:, 0]
+
     def _vcpus(self, host: int) -> int:
         return sum(self.vm_conditions[i].vcpus for i in self.residents(host))
 
-    def _lack(self, host: SimHost, vcpus: int, memory_mb: int, *, overcommit: int) -> str:
+    def lack(self, host: SimHost, vcpus: int, memory_mb: int, *, overcommit: int) -> str:
         """What the host has not enough of for so much more; empty when it fits."""
         if vcpus > 0 and self._vcpus(host.index) + vcpus > host.threads * overcommit:
             return f"{host.id} has not enough CPU left for {vcpus} more vCPUs"
@@ -153,7 +203,7 @@ class Fleet:
                 return self.directory.host(fault.target)
             case Action.RESTART_VM | Action.LOAD_VM:
                 return self.directory.vm(fault.target)
-            case Action.FILL_DISK | Action.HEAL:
+            case Action.FILL_DISK | Action.FAIL_OPERATION | Action.HEAL:
                 return self.directory.either(fault.target)
 
     def _heal_everything(self, at: float) -> None:
@@ -161,7 +211,7 @@ class Fleet:
         for host in self.centre.hosts:
             if self.host_conditions[host.index].faults:
                 self._change_host(host, on_host(heal, host, self.host_conditions[host.index]), at)
-        for vm in self.centre.vms:
+        for vm in tuple(self.vms.values()):
             condition = self.vm_conditions[vm.index]
             if condition.faults:
                 self._change_vm(vm, on_vm(heal, vm, condition, self.host_conditions[self.homes[vm.index]]), at)
@@ -172,24 +222,25 @@ class Fleet:
             return
         members = self.members(host.index)
         for member in members.tolist():
-            self._bend(member, at)
+            self.bend(member, at)
         if before.crashed:
             self.meters.restart(members.tolist(), at)
-            self._guests_before[host.index] = self.meters.work(at, members[:-1]).sum(axis=-1)
+            self.guests_before[host.index] = self.meters.work(at, members[:-1]).sum(axis=-1)
             self.boots[host.index] = at
 
     def _change_vm(self, vm: SimVm, condition: VmCondition, at: float, *, restarted: bool = False) -> None:
         before, self.vm_conditions[vm.index] = self.vm_conditions[vm.index], condition
-        if restarted or replace(before, filled=()) != replace(condition, filled=()):
-            self._bend(vm.index, at)
+        if restarted or replace(before, filled=(), failing=()) != replace(condition, filled=(), failing=()):
+            self.bend(vm.index, at)
         if restarted:
             self.meters.restart([vm.index], at)
 
-    def _bend(self, member: int, at: float) -> None:
+    def bend(self, member: int, at: float) -> None:
         """Let the meter of a VM or host follow its condition."""
-        self._touched.add(member)
-        if member >= len(self.centre.vms):
-            gain = 0.0 if self.host_conditions[member - len(self.centre.vms)].crashed else 1.0
+        self.touched.add(member)
+        host = member - len(self.centre.vms)
+        if 0 <= host < len(self.centre.hosts):
+            gain = 0.0 if self.host_conditions[host].crashed else 1.0
             self.meters.bend(member, at, gain, gain, 0.0)
             return
         condition = self.vm_conditions[member]
@@ -198,46 +249,14 @@ class Fleet:
         elif condition.loaded:
             self.meters.bend(member, at, 0.0, 1.0, LOADED * condition.vcpus)
         else:
-            self.meters.bend(member, at, condition.vcpus / self.centre.vms[member].vcpus, 1.0, 0.0)
+            self.meters.bend(member, at, condition.vcpus / self.vms[member].vcpus, 1.0, 0.0)
 
     # --- what outlives the process
 
     def dump(self) -> dict[str, Any]:
         """Everything that differs from a data centre that nobody touched, for JSON."""
-        vms, hosts = self.centre.vms, self.centre.hosts
-        fresh = HostCondition()
-        pasts = zip(hosts, self.boots, self._guests_before.tolist(), strict=True)
-        return {
-            "of": self._identity(),
-            "hosts": {hosts[i].id: asdict(c) for i, c in enumerate(self.host_conditions) if c != fresh},
-            "vms": {vms[i].id: asdict(c) for i, c in enumerate(self.vm_conditions)
-                    if c != VmCondition(vms[i].vcpus, vms[i].memory_mb)},
-            "homes": {vms[i].id: hosts[home].id for i, home in enumerate(self.homes) if home != vms[i].host},
-            "pasts": {host.id: [boot, *before] for host, boot, before in pasts if boot != host.boot or any(before)},
-            "lives": {str(member): asdict(self.meters.life(member)) for member in sorted(self._touched)},
-        }  # fmt: skip
+        return chronicle.dump(self)
 
     def restore(self, dumped: Mapping[str, Any]) -> bool:
         """Take up a dump on an untouched fleet. False, and nothing done, when it is of another data centre."""
-        if dumped["of"] != self._identity():
-            return False
-        for host, condition in dumped["hosts"].items():
-            self.host_conditions[self.directory.host(host).index] = HostCondition(**_tuples(condition))
-        for vm, condition in dumped["vms"].items():
-            self.vm_conditions[self.directory.vm(vm).index] = VmCondition(**_tuples(condition))
-        for vm, host in dumped["homes"].items():
-            self._settle(self.directory.vm(vm).index, self.directory.host(host).index)
-        for host, (boot, *before) in dumped["pasts"].items():
-            index = self.directory.host(host).index
-            self.boots[index], self._guests_before[index] = boot, before
-        for member, life in dumped["lives"].items():
-            self.meters.resume(int(member), Life(**life))
-            self._bend(int(member), life["since"])
-        return True
-
-    def _identity(self) -> list[int]:
-        return [self.centre.seed, len(self.centre.hosts), len(self.centre.vms)]
-
-
-def _tuples(condition: Mapping[str, Any]) -> dict[str, Any]:
-    return {**condition, "filled": tuple(condition["filled"])}
+        return chronicle.restore(self, dumped)

@@ -40,6 +40,10 @@ class Meters:
         self._gain = np.ones_like(self._base)
         self._extra = np.zeros_like(self._base)
 
+    @property
+    def size(self) -> int:
+        return len(self._since)
+
     def grow(self, profile: Profile) -> None:
         """More objects, at the end: `profile` is that of all. They begin when `begin` says so."""
         more = np.zeros((len(Channel), profile.level.shape[1] - len(self._since)))

@@ -65,16 +65,17 @@ class Pages:
         residents = self._fleet.residents(host)
         running = tuple(map(self._fleet.runs, residents))
         rig = self._rigs.get(host)
-        if rig is None or rig.running != running or tuple(vm.index for vm in rig.vms) != residents:
+        vms = tuple(self._fleet.vms[i] for i in residents)
+        if rig is None or rig.running != running or not _same(rig.vms, vms):
             rig = self._rigs[host] = self._prepare(host, running)
         return rig
 
     def _prepare(self, host: int, running: tuple[bool, ...]) -> _Rig:
         fleet, here = self._fleet, self._fleet.centre.hosts[host]
         members = fleet.members(host)
-        vms = tuple(fleet.centre.vms[i] for i in members[:-1])
+        vms = tuple(fleet.vms[int(i)] for i in members[:-1])
         profile = fleet.load.profile.take(members)
-        disks = [int(fleet.load.first_disk[vm.index]) + n for vm in vms for n in range(len(vm.disks))]
+        disks = [position for vm in vms for position in fleet.load.disks(vm)]
         traffic = float(profile.ceiling()[[Channel.READ, Channel.WRITE]].sum())
         return _Rig(
             running=running,
@@ -121,8 +122,13 @@ class Pages:
 
     def _space(self, rig: _Rig, at: float, conditions: Sequence[VmCondition]) -> Floats:
         """Bytes in use on each disk of the host's VMs."""
-        used = self._fleet.load.gauges.space_used(at, rig.disks)
+        used = self._fleet.load.space_used(at, rig.disks)
         full = [disk.device in condition.filled
                 for vm, condition in zip(rig.vms, conditions, strict=True) for disk in vm.disks]  # fmt: skip
         result: Floats = np.where(np.array(full, bool), FULL, used) * rig.disk_sizes
         return result
+
+
+def _same(some: Sequence[SimVm], others: Sequence[SimVm]) -> bool:
+    """Whether they are the very same descriptions."""
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))

@@ -1,5 +1,5 @@
 """What the objects of a fleet do, by position: first the VMs that the data centre was built with, then the hosts, then
-the VMs that came later. Positions of VMs that are gone are used again."""
+the VMs that came later. Positions of the latter are used again when they are gone."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class Roster:
         self._vms_free: list[int] = []
         self._disks_free: list[int] = []
         self.gauges = self.gauges.grown(vms=len(centre.hosts))
+        self._later = self.size
 
     @property
     def size(self) -> int:
         """Positions there are, taken or not."""
-        return self.profile.level.shape[1]
+        return int(self.profile.level.shape[1])
 
     def admit(self, vm: SimVm) -> int:
         """The position of one more VM; its disks come by `keep_disks`."""
@@ -51,7 +52,8 @@ class Roster:
 
     def dismiss(self, vm: SimVm, position: int) -> None:
         """A VM and its disks are gone."""
-        self._vms_free.append(position)
+        if position >= self._later:
+            self._vms_free.append(position)
         for disk in vm.disks:
             self.forget_disk(disk.id)
 

@@ -47,6 +47,7 @@ def test_an_unreachable_host_is_found_in_three_scrapes_whatever_the_interval(scr
     trial = Trial.model_validate({
         "name": "crash", "rule": "host-unreachable", "scrape": f"{scrape}s", "evaluate": f"{scrape / 2}s", "expect": [],
         "series": {"cpu_rate": "20x10 stale", "node.up": "1x10 0x10", "libvirt.up": "1x10 0x10"},
+        "host_state": {f"{12.5 * scrape}s": "fault_detecting"},
     })  # fmt: skip
     rule = book(scrape).rule("host-unreachable")
     assert rule is not None

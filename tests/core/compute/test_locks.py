@@ -41,9 +41,9 @@ def test_a_locked_vm_refuses_every_other_task_and_says_why(desk: Desk, tenant: s
     with desk.database.tenant(tenant, write=True) as session:
         locks.take(session, ["vm-1"], VmLock.BACKUP_CREATING, "a")
     for lock in (VmLock.STARTING, VmLock.BACKUP_CREATING):
-        with pytest.raises(Locked, match="vm-1: is locked: creating a backup") as refused:
-            with desk.database.tenant(tenant, write=True) as session:
-                locks.take(session, ["vm-1"], lock, "b")
+        refusal = pytest.raises(Locked, match="vm-1: is locked: creating a backup")
+        with refusal as refused, desk.database.tenant(tenant, write=True) as session:
+            locks.take(session, ["vm-1"], lock, "b")
         assert refused.value.lock is VmLock.BACKUP_CREATING
     assert held(desk) == {"vm-1": (VmLock.BACKUP_CREATING, "a")}
 

@@ -392,4 +392,4 @@ def test_healing_everything_leaves_no_fault() -> None:
     made, _ = fleet()
     _story(made)
     made.apply(read("heal", "all"), NOW + 70)
-    assert not any(condition.faults for condition in (*made.host_conditions, *made.vm_conditions))
+    assert not any(condition.faults for condition in (*made.host_conditions, *made.vm_conditions.values()))

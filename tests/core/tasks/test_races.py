@@ -6,19 +6,20 @@ import threading
 from collections import defaultdict
 from contextlib import suppress
 
+import pytest
 from sqlalchemy import update
 
 from core.clock import VirtualClock
 from core.errors import Conflict
 from core.tasks import queue
 from core.tasks import tasks as operations
-from core.tasks.claims import Overtaken
+from core.tasks.claims import Claim, Overtaken
 from core.tasks.context import Runtime, TaskContext
 from core.tasks.engine import TaskEngine
 from core.tasks.rows import Task, TaskState
 from core.tasks.tasks import TaskRef
-from tests.support.threads import together
 from tests.support.tasks import Script, context, states, submit
+from tests.support.threads import together
 
 WORKERS, TASKS, BOXES = 16, 120, 6
 
@@ -50,19 +51,22 @@ def test_each_task_runs_once_in_the_order_of_its_object_and_never_two_of_one_obj
     assert set(states(at.database).values()) == {TaskState.SUCCEEDED}
 
 
-def test_a_zombie_may_not_finish_and_nobody_starts_beside_its_successor(at: Runtime, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("successor", ["a", "b"])
+def test_a_zombie_may_not_finish_and_nobody_starts_beside_its_successor(
+    at: Runtime, clock: VirtualClock, successor: str
+) -> None:
     first, second = submit(at), submit(at)
     zombie = queue.claim(at.database, "a", clock.now())
     assert zombie is not None
     with at.database.platform(write=True) as session:
         freed = {"owner": None, "ending": TaskState.ABORTED, "retry_at": clock.now(), "fence": Task.fence + 1}
         session.execute(update(Task).where(Task.id == first).values(freed))
-    heir = queue.claim(at.database, "b", clock.now())
+    heir = queue.claim(at.database, successor, clock.now())
     assert heir is not None
     assert (heir.facts.id, heir.ending) == (first, TaskState.ABORTED)
     assert queue.claim(at.database, "c", clock.now()) is None, "the second waits for the first to be settled"
 
-    def finish(claim: queue.Claim) -> bool:
+    def finish(claim: Claim) -> bool:
         try:
             with at.database.platform(write=True) as session:
                 queue.finish(session, claim, TaskState.SUCCEEDED, "", clock.now())

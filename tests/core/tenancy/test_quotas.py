@@ -24,13 +24,15 @@ from tests.support.inventory import a_host
 from tests.support.requests import Desk
 from tests.support.threads import together
 
-LIMITS = {"cpu_limit": 16, "memory_mb_limit": 32_768, "storage_gb_limit": 100, "subnets_limit": 2, "outer_ips_limit": 1}
 VM = Amounts(cpu=4, memory_mb=8192, storage_gb=20)
 
 
 @pytest.fixture
 def tenant(desk: Desk) -> str:
-    return desk.platform(create, CreateTenant(name="a", **LIMITS)).id
+    limits = CreateTenant(
+        name="a", cpu_limit=16, memory_mb_limit=32_768, storage_gb_limit=100, subnets_limit=2, outer_ips_limit=1
+    )
+    return desk.platform(create, limits).id
 
 
 def used(database: Database, tenant_id: str) -> Amounts:
@@ -176,7 +178,7 @@ deeds = st.lists(
 @given(deeds)
 def test_used_is_always_the_sum_of_what_was_taken(shared_database: Database, deeds: list[tuple[bool, Amounts]]) -> None:
     held: list[Amounts] = []
-    with pytest.raises(ZeroDivisionError), shared_database.platform(write=True) as session:
+    with shared_database.platform(write=True) as session:
         session.add(Tenant(id="t", name="t", created_at=VirtualClock().now()))
         session.flush()
         session.add(Quota(tenant_id="t", cpu_limit=20, storage_gb_limit=100))
@@ -196,4 +198,4 @@ def test_used_is_always_the_sum_of_what_was_taken(shared_database: Database, dee
                 give_back(session, "t", held.pop())
             row = session.execute(select(Quota.cpu_used, Quota.storage_gb_used)).one()
             assert tuple(row) == (sum(one.cpu for one in held), sum(one.storage_gb for one in held))
-        raise ZeroDivisionError
+        session.rollback()

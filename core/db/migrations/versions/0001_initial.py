@@ -60,6 +60,18 @@ def upgrade() -> None:
     sa.Column('fence', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('rule_id', name=op.f('pk_alarm_rule'))
     )
+    op.create_table('dictionary_entry',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('type', sa.String(length=64), nullable=False),
+    sa.Column('label', sa.String(length=128), nullable=False),
+    sa.Column('value', sa.String(length=64), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_dictionary_entry')),
+    sa.UniqueConstraint('type', 'value', name=op.f('uq_dictionary_entry_type_value'))
+    )
+    with op.batch_alter_table('dictionary_entry', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_dictionary_entry_type'), ['type'], unique=False)
+
     op.create_table('host',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('name', sa.String(length=128), nullable=False),
@@ -128,6 +140,24 @@ def upgrade() -> None:
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('beats', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_server'))
+    )
+    op.create_table('storage',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('type', sa.String(length=32), nullable=False),
+    sa.Column('thin', sa.Boolean(), nullable=False),
+    sa.Column('size_gb', sa.Integer(), nullable=False),
+    sa.Column('location', sa.String(length=512), nullable=False),
+    sa.Column('use', sa.String(length=32), nullable=False),
+    sa.Column('form', sa.String(length=32), nullable=False),
+    sa.Column('access', sa.String(length=32), nullable=False),
+    sa.Column('ceph_monitors', sa.String(length=512), nullable=False),
+    sa.Column('ceph_pool', sa.String(length=128), nullable=False),
+    sa.Column('ceph_key', sa.Text(), nullable=True),
+    sa.Column('host_id', sa.String(length=64), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_storage'))
     )
     op.create_table('task',
     sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -216,6 +246,24 @@ def upgrade() -> None:
     with op.batch_alter_table('alarm_transition', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_alarm_transition_tenant_id'), ['tenant_id'], unique=False)
 
+    op.create_table('backup',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('vm_id', sa.String(length=64), nullable=False),
+    sa.Column('host_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('storage_gb', sa.Integer(), nullable=False),
+    sa.Column('size_gb', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_backup_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_backup'))
+    )
+    with op.batch_alter_table('backup', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_backup_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_backup_vm_id'), ['vm_id'], unique=False)
+
     op.create_table('outbox',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('key', sa.String(length=192), nullable=False),
@@ -288,6 +336,9 @@ def upgrade() -> None:
     sa.Column('is_template', sa.Boolean(), nullable=False),
     sa.Column('ha_enabled', sa.Boolean(), nullable=False),
     sa.Column('domain_uuid', sa.String(length=36), nullable=False),
+    sa.Column('nested', sa.Boolean(), nullable=False),
+    sa.Column('firewall_enabled', sa.Boolean(), nullable=False),
+    sa.Column('vnc_password', sa.Text(), nullable=True),
     sa.CheckConstraint('(lock = 0) = (lock_task IS NULL)', name=op.f('ck_vm_lock_has_a_task')),
     sa.ForeignKeyConstraint(['host_id'], ['host.id'], name=op.f('fk_vm_host_id')),
     sa.ForeignKeyConstraint(['lock_task'], ['task.id'], name=op.f('fk_vm_lock_task')),
@@ -303,21 +354,55 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_vm_name'), ['name'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_tenant_id'), ['tenant_id'], unique=False)
 
-    op.create_table('disk',
+    op.create_table('vpc',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('tenant_id', sa.String(length=64), nullable=False),
-    sa.Column('vm_id', sa.String(length=64), nullable=True),
     sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('cidr', sa.String(length=18), nullable=False),
+    sa.Column('gateway', sa.String(length=15), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_vpc_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_vpc')),
+    sa.UniqueConstraint('cidr', name=op.f('uq_vpc_cidr')),
+    sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_vpc_tenant_id_id'))
+    )
+    with op.batch_alter_table('vpc', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_vpc_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_vpc_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('address',
+    sa.Column('vpc_id', sa.String(length=64), nullable=False),
+    sa.Column('ip', sa.String(length=15), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'vpc_id'], ['vpc.tenant_id', 'vpc.id'], name=op.f('fk_address_tenant_id_vpc_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_address_tenant_id')),
+    sa.PrimaryKeyConstraint('vpc_id', 'ip', name=op.f('pk_address'))
+    )
+    with op.batch_alter_table('address', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_address_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_address_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('disk',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=True),
+    sa.Column('vm_id', sa.String(length=64), nullable=True),
+    sa.Column('storage_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('device', sa.String(length=32), nullable=True),
     sa.Column('size_gb', sa.Integer(), nullable=False),
     sa.Column('is_system', sa.Boolean(), nullable=False),
+    sa.ForeignKeyConstraint(['storage_id'], ['storage.id'], name=op.f('fk_disk_storage_id')),
     sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_disk_tenant_id_vm_id')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_disk_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_disk')),
     sa.UniqueConstraint('vm_id', 'device', name=op.f('uq_disk_vm_id_device'))
     )
     with op.batch_alter_table('disk', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_disk_storage_id'), ['storage_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_disk_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_disk_vm_id'), ['vm_id'], unique=False)
 
@@ -331,7 +416,10 @@ def upgrade() -> None:
     sa.Column('mac', sa.String(length=17), nullable=False),
     sa.Column('ip', sa.String(length=15), nullable=False),
     sa.Column('vpc_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
     sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_nic_tenant_id_vm_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'vpc_id'], ['vpc.tenant_id', 'vpc.id'], name=op.f('fk_nic_tenant_id_vpc_id')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_nic_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_nic')),
     sa.UniqueConstraint('mac', name=op.f('uq_nic_mac')),
@@ -340,13 +428,40 @@ def upgrade() -> None:
     with op.batch_alter_table('nic', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_nic_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_nic_vm_id'), ['vm_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_nic_vpc_id'), ['vpc_id'], unique=False)
+
+    op.create_table('snapshot',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('vm_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('with_memory', sa.Boolean(), nullable=False),
+    sa.Column('vcpus', sa.Integer(), nullable=False),
+    sa.Column('memory_mb', sa.Integer(), nullable=False),
+    sa.Column('storage_gb', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_snapshot_tenant_id_vm_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_snapshot_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_snapshot'))
+    )
+    with op.batch_alter_table('snapshot', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_snapshot_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_snapshot_vm_id'), ['vm_id'], unique=False)
 
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table('snapshot', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_snapshot_vm_id'))
+        batch_op.drop_index(batch_op.f('ix_snapshot_tenant_id'))
+
+    op.drop_table('snapshot')
     with op.batch_alter_table('nic', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_nic_vpc_id'))
         batch_op.drop_index(batch_op.f('ix_nic_vm_id'))
         batch_op.drop_index(batch_op.f('ix_nic_tenant_id'))
 
@@ -354,8 +469,19 @@ def downgrade() -> None:
     with op.batch_alter_table('disk', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_disk_vm_id'))
         batch_op.drop_index(batch_op.f('ix_disk_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_disk_storage_id'))
 
     op.drop_table('disk')
+    with op.batch_alter_table('address', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_address_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_address_nic_id'))
+
+    op.drop_table('address')
+    with op.batch_alter_table('vpc', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_vpc_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_vpc_name'))
+
+    op.drop_table('vpc')
     with op.batch_alter_table('vm', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_vm_tenant_id'))
         batch_op.drop_index(batch_op.f('ix_vm_name'))
@@ -374,6 +500,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_outbox_alarm_id'))
 
     op.drop_table('outbox')
+    with op.batch_alter_table('backup', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_backup_vm_id'))
+        batch_op.drop_index(batch_op.f('ix_backup_tenant_id'))
+
+    op.drop_table('backup')
     with op.batch_alter_table('alarm_transition', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_alarm_transition_tenant_id'))
 
@@ -397,6 +528,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_task_created_at'))
 
     op.drop_table('task')
+    op.drop_table('storage')
     op.drop_table('server')
     op.drop_table('maintenance_window')
     with op.batch_alter_table('host_event', schema=None) as batch_op:
@@ -409,6 +541,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_host_address'))
 
     op.drop_table('host')
+    with op.batch_alter_table('dictionary_entry', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_dictionary_entry_type'))
+
+    op.drop_table('dictionary_entry')
     op.drop_table('alarm_rule')
     with op.batch_alter_table('alarm', schema=None) as batch_op:
         batch_op.drop_index('uq_alarm_open', sqlite_where=sa.text('relieved_at IS NULL'), postgresql_where=sa.text('relieved_at IS NULL'))

@@ -1,0 +1,1 @@
+"""Private networks and their addresses."""

@@ -1,0 +1,156 @@
+"""Private networks: opening, finding, changing and closing them.
+
+The race: two tenants that both find the same block free. The database lets one of them have it; the other one looks
+again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from annotated_types import MaxLen, MinLen
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from core.compute.rows import Nic, Vm
+from core.context import Context, Page
+from core.db.search import exactly
+from core.errors import Conflict, Invalid, NotFound
+from core.ids import new_id
+from core.network import addresses
+from core.network.rows import TakenCidr, Vpc
+from core.tenancy import quotas
+from core.tenancy.quotas import Amounts
+
+_PREFIX: Final = 24
+_ATTEMPTS: Final = 10
+_NAMED: Final = 10
+"""So many VMs are named when a network cannot be closed because of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateVpc:
+    """A network without a name is named after its id."""
+
+    name: Annotated[str, MinLen(1), MaxLen(128)] | None = None
+    description: Annotated[str, MaxLen(1024)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedVpc:
+    id: str
+    name: str
+    cidr: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VpcRef:
+    """One network."""
+
+    id: Annotated[str, MaxLen(64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeVpc:
+    """What is not given stays; an empty description clears it."""
+
+    id: Annotated[str, MaxLen(64)]
+    name: Annotated[str, MinLen(1), MaxLen(128)] | None = None
+    description: Annotated[str, MaxLen(1024)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VpcDetails:
+    """`usable_addresses`: how many more NICs it takes."""
+
+    id: str
+    name: str
+    cidr: str
+    gateway: str
+    usable_addresses: int
+    description: str
+    created_at: datetime
+
+
+def create(at: Context, want: CreateVpc) -> CreatedVpc:
+    """A network of the caller's tenant, in the next free block. Raises QuotaExceeded; Conflict when no block is left;
+    Invalid for the platform, which owns no networks."""
+    tenant_id = at.caller.tenant_id
+    if tenant_id is None:
+        raise Invalid("KEY_TOKEN", "is a platform token", "the token of the tenant that the network is for")
+    quotas.take(at.session, tenant_id, Amounts(subnets=1))
+    id_ = new_id("vpc")
+    vpc = _insert(at, id_, tenant_id, want)
+    return CreatedVpc(id=vpc.id, name=vpc.name, cidr=vpc.cidr, gateway=vpc.gateway)
+
+
+def search(at: Context) -> Page[VpcDetails]:
+    """All networks, newest first."""
+    found = at.session.scalars(select(Vpc).order_by(Vpc.created_at.desc(), Vpc.id)).all()
+    taken = addresses.taken_of(at.session, [vpc.id for vpc in found])
+    details = tuple(
+        VpcDetails(
+            id=vpc.id, name=vpc.name, cidr=vpc.cidr, gateway=vpc.gateway, description=vpc.description,
+            created_at=vpc.created_at, usable_addresses=addresses.usable(vpc.cidr, taken.get(vpc.id, 0)),
+        )
+        for vpc in found
+    )  # fmt: skip
+    return Page(details, len(details))
+
+
+def modify(at: Context, want: ChangeVpc) -> None:
+    """Raises NotFound."""
+    vpc = existing(at, want.id)
+    vpc.name = want.name or vpc.name
+    if want.description is not None:
+        vpc.description = want.description
+
+
+def delete(at: Context, ref: VpcRef) -> None:
+    """Raises NotFound; Conflict while VMs are plugged in, naming them."""
+    vpc = existing(at, ref.id)
+    plugged = select(Vm.name).join(Nic, Nic.vm_id == Vm.id).where(Nic.vpc_id == vpc.id).distinct().order_by(Vm.name)
+    names = at.session.scalars(plugged).all()
+    if names:
+        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        raise Conflict("private network", vpc.id, f"VMs are in it: {shown}")
+    at.session.delete(vpc)
+    at.session.flush()
+    quotas.give_back(at.session, vpc.tenant_id, Amounts(subnets=1))
+
+
+def existing(at: Context, id_: str) -> Vpc:
+    """Raises NotFound, also for another tenant's."""
+    vpc = at.session.scalars(select(Vpc).where(*exactly(Vpc.id, id_))).one_or_none()
+    if vpc is None:
+        raise NotFound("private network", id_)
+    return vpc
+
+
+def _insert(at: Context, id_: str, tenant_id: str, want: CreateVpc) -> Vpc:
+    for _ in range(_ATTEMPTS):
+        block = _free_block(at)
+        vpc = Vpc(
+            id=id_, tenant_id=tenant_id, name=want.name or id_, description=want.description,
+            created_at=at.clock.now(), cidr=str(block), gateway=str(block.network_address + 1),
+        )  # fmt: skip
+        try:
+            with at.session.begin_nested():
+                at.session.add(vpc)
+        except IntegrityError:
+            continue
+        return vpc
+    raise Conflict("private network", id_, "others were faster, several times")
+
+
+def _free_block(at: Context) -> ipaddress.IPv4Network:
+    supernet = ipaddress.IPv4Network(at.settings.vpc_supernet)
+    taken = set(at.session.scalars(select(TakenCidr.cidr)))
+    for block in supernet.subnets(new_prefix=_PREFIX):
+        if str(block) not in taken:
+            return block
+    raise Conflict("private network", str(supernet), "has no free block left")

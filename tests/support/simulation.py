@@ -1,0 +1,57 @@
+"""The simulated data centre as a process of its own, so that a product and a peer scrape the same pages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from api.simulation.cloud import SimulatedCloud
+from api.simulation.inventory import register
+from core.clock import SystemClock
+from core.db.engine import Database
+from tests.support.real import free_port, server
+
+_TOKEN = "a-token-of-the-simulation"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """`targets`: the file of the pages' addresses, as Prometheus reads it."""
+
+    targets: Path
+    url: str
+
+    def inject(self, action: str, target: str) -> None:
+        answer = httpx.post(
+            f"{self.url}/simulation/{action}",
+            json={"target": target},
+            headers={"KEY_TOKEN": _TOKEN},
+            timeout=30,
+            trust_env=False,
+        )
+        assert answer.is_success, answer.text
+
+
+@contextmanager
+def simulation(folder: Path, hosts: int, vms: int) -> Iterator[Simulation]:
+    """Its inventory is in the database of the data folder `folder`, for a product that has no simulation of its own."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    cloud = SimulatedCloud(1, hosts, vms, folder, SystemClock())
+    cloud.start()
+    database = Database(f"sqlite:///{folder / 'starvc.db'}")
+    database.migrate()
+    with database.platform(write=True) as session:
+        register(session, cloud, SystemClock().now())
+    database.close()
+    cloud.stop()
+    running = Simulation(folder / "targets.json", f"http://127.0.0.1:{(port := free_port())}")
+    command = [sys.executable, "-m", "api", "sim", "serve", "--hosts", str(hosts), "--vms", str(vms)]
+    command += ["--data-dir", str(folder), "--port-file", str(running.targets)]
+    command += ["--port", str(port), "--token", _TOKEN]
+    with server(command, running.targets.exists, folder / "sim.log", seconds=60):
+        yield running
