@@ -221,14 +221,14 @@ def test_what_is_no_http() -> None:
 @pytest.mark.parametrize(
     ("url", "failure"),
     [
-        (f"http://127.0.0.1:{free_port()}/metrics", Failure.CONNECT),
+        ("http://127.0.0.1:{free}/metrics", Failure.CONNECT),
         ("http://no-such-host.invalid/metrics", Failure.DNS),
         ("ftp://127.0.0.1/metrics", Failure.PROTOCOL),
     ],
 )
 def test_nobody_there(url: str, failure: Failure) -> None:
     async def run() -> bytes | Failure:
-        fetcher = Fetcher(url, 5.0, LIMIT, TRUST)
+        fetcher = Fetcher(url.format(free=free_port()), 5.0, LIMIT, TRUST)
         found = await outcome(fetcher)
         await fetcher.close()
         return found
