@@ -4,6 +4,7 @@ once.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +18,9 @@ from core.db.migrations import upgrade
 from tests.support.postgres import Server, postgresql
 
 __all__ = ["postgresql"]
+
+# Tables on the command line are as wide as their terminal, which a worker does not have.
+os.environ["COLUMNS"] = "200"
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
