@@ -15,16 +15,17 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from aggregator.run import Job
 from core.clock import Clock
 from core.db.engine import Database
 from core.drivers.power import HostPower, Power
 from core.hosts import metrics
-from core.hosts.events import Note
+from core.hosts.events import Note, forget
 from core.hosts.evidence import Fleet, Pulse, Survey, judge_fleet, survey
 from core.hosts.fencing import Fencings
 from core.hosts.probe import probe
@@ -38,6 +39,7 @@ from core.timeseries.store import StoreUnavailable, TimeSeriesStore
 _log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS: Final = 1.0
+_CLEAN_EVERY: Final = 3600.0
 _JUMP_SECONDS: Final = 2.0
 """So far may wall clock and monotonic clock drift apart between two steps before we call it a jump."""
 
@@ -47,6 +49,16 @@ Ask = Callable[[Mapping[str, Collection[str]], float], Mapping[str, Probe]]
 def period(interval: float) -> float:
     """Seconds between two steps, for a scrape interval."""
     return min(1.0, interval / 2)
+
+
+def host_event_retention(database: Database, clock: Clock, days: float) -> Job:
+    """Events that happened longer ago than that are forgotten, a thousand an hour."""
+
+    def clean() -> None:
+        with database.platform(write=True) as session:
+            forget(session, clock.now() - timedelta(days=days))
+
+    return Job("host_event_retention", _CLEAN_EVERY, clean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,8 @@ class _Memory:
 
     fleet: Fleet = field(default_factory=Fleet)
     probes: dict[str, tuple[float, Probe]] = field(default_factory=dict)
+    unanswered: dict[str, float] = field(default_factory=dict)
+    sampleless: bool = False
     unplaced: dict[str, str] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
     last: tuple[datetime, float] | None = None
@@ -136,6 +150,7 @@ class HostWatch:
         metrics.ABSENCES.inc()
         self._pulse.restart(now)
         self._memory.probes.clear()
+        self._memory.unanswered.clear()
         self._memory.fleet = Fleet(braked=self._memory.fleet.braked)
         renewed = [replace(host, status=resumed(host.status, now, self._policy)) for host in hosts]
         with self._out.database.platform(write=True) as session:
@@ -145,10 +160,14 @@ class HostWatch:
     def _hear(self, now: datetime) -> None:
         since = now.timestamp() - (MISSES + 1) * self._policy.interval - self._policy.grace
         try:
-            self._pulse.hear(self._out.store.latest(Kind.TARGET, since))
+            self._pulse.hear(self._out.store.latest(Kind.TARGET, since), now)
         except StoreUnavailable as problem:
             metrics.STORE_FAILURES.inc()
-            _log.warning("host watch without samples", problem=str(problem))
+            if not self._memory.sampleless:
+                _log.warning("host watch without samples", problem=str(problem))
+            self._memory.sampleless = True
+        else:
+            self._memory.sampleless = False
 
     def _evidence(self, hosts: Sequence[Watched], now: datetime) -> list[Evidence]:
         heartbeats = [
@@ -162,10 +181,22 @@ class HostWatch:
         ]
         doubted = [host for host, known in zip(hosts, heartbeats, strict=True) if not heard(known, now, self._policy)]
         probes, powers = self._probe(doubted), self._look(doubted)
+        unanswered = self._unanswered(probes)
         return [
-            replace(known, probe=probes[host.id], power=powers.get(host.id)) if host.id in probes else known
+            replace(
+                known, probe=probes[host.id], power=powers.get(host.id), unanswered_for=unanswered.get(host.id, 0.0)
+            )
+            if host.id in probes
+            else known
             for host, known in zip(hosts, heartbeats, strict=True)
         ]
+
+    def _unanswered(self, probes: Mapping[str, Probe]) -> Mapping[str, float]:
+        """For how long the hosts that do not answer have not, in seconds."""
+        clock, kept = self._out.clock.monotonic(), self._memory.unanswered
+        silent = [host_id for host_id, answer in probes.items() if answer is not Probe.ANSWERS]
+        self._memory.unanswered = {host_id: kept.get(host_id, clock) for host_id in silent}
+        return {host_id: clock - since for host_id, since in self._memory.unanswered.items()}
 
     def _probe(self, doubted: Sequence[Watched]) -> dict[str, Probe]:
         """Answers that are younger than half an interval are used again: a silent cloud is not asked at every step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
@@ -19,12 +20,21 @@ from core.errors import Forbidden
 from core.secrets import key_ring
 from core.tenancy.tokens import authenticate
 
+_END: Final = b"# EOF\n"
+"""The last line of a page in the OpenMetrics format."""
 
-def create_app(services: Services, registry: CollectorRegistry, simulation: SimulatedCloud | None) -> FastAPI:
-    """The app of one process. `simulation` None: it has no switches."""
+
+def create_app(
+    services: Services,
+    registry: CollectorRegistry,
+    simulation: SimulatedCloud | None,
+    cloud: Callable[[], bytes] = bytes,
+) -> FastAPI:
+    """The app of one process. `simulation` None: it has no switches. `cloud` gives the collected fields as text, for
+    `/metrics`."""
     app = FastAPI(title="starvc", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
-    app.add_route("/metrics", _metrics(registry))
+    app.add_route("/metrics", _metrics(registry, cloud))
     app.add_route("/health", _health)
     mount(app, services)
     if simulation is not None:
@@ -33,12 +43,14 @@ def create_app(services: Services, registry: CollectorRegistry, simulation: Simu
     return app
 
 
-def _metrics(registry: CollectorRegistry) -> Callable[[Request], Response]:
+def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callable[[Request], Response]:
     """A plain function: it runs in a worker thread, for thousands of VMs take their time."""
 
     def show(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
+        own = encode(registry)
+        page = own.removesuffix(_END)
+        return Response(page + cloud() + own[len(page) :], headers={"content-type": content_type})
 
     return show
 

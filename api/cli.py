@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import cli_notify, cli_rules, cli_sim
+from api import cli_maintenance, cli_notify, cli_rules, cli_sim
 from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
 from api.settings import SettingsError, load, markdown, masked
 from core import __version__
@@ -20,6 +20,7 @@ from core.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watches a private cloud and runs it.")
 _console = Console()
+app.add_typer(cli_maintenance.maintenance_app, name="maintenance")
 app.add_typer(cli_notify.notify_app, name="notify")
 app.add_typer(cli_rules.rules_app, name="rules")
 app.add_typer(cli_sim.sim_app, name="sim")

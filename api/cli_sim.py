@@ -61,6 +61,17 @@ def fill_disk(target: Target, device: Device = None, url: Url = DEFAULT_URL, tok
     _inject(Action.FILL_DISK, target, device, url, token)
 
 
+@sim_app.command("fail-operation")
+def fail_operation(
+    target: Target,
+    operation: Annotated[str | None, typer.Option(help="One of them (create, start, ...); default: all.")] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """What the control plane asks of a host or VM fails until `heal`."""
+    _inject(Action.FAIL_OPERATION, target, operation, url, token)
+
+
 @sim_app.command("heal")
 def heal(
     target: Annotated[str, typer.Argument(help="A host, a VM, or all.")] = "all",

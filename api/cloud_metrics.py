@@ -2,17 +2,20 @@
 
 `starvc_<kind>_<field>_<unit>`, in Prometheus' base units (bytes, not KB). Values older than three scrape intervals are
 left out: an absent series is how Prometheus learns that there is no data.
+
+Written as text here and not through prometheus_client's registry: 10,000 VMs with their devices are 250,000 samples,
+for which its objects take 5 seconds of CPU and plain formatting a tenth of that. Gauges are written alike in both of
+Prometheus' text formats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Final
 
 import numpy as np
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 from sqlalchemy import select
 
 from core.clock import Clock
@@ -69,8 +72,8 @@ def metric_name(kind: Kind, field: Field) -> str:
     return "_".join(part for part in ("starvc", kind.value, field.name, unit) if part)
 
 
-class CloudCollector(Collector):
-    """Reads the latest values once per kind and scrape."""
+class CloudPage:
+    """Reads the latest values once per kind and page."""
 
     def __init__(self, database: Database, store: TimeSeriesStore, clock: Clock, interval: float) -> None:
         self._database = database
@@ -78,39 +81,18 @@ class CloudCollector(Collector):
         self._clock = clock
         self._interval = interval
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        for kind in Kind:
-            yield from (family for family, _ in self._families(kind))
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def render(self) -> bytes:
+        """The page. A kind that the store does not tell of now is left out."""
         names = self._names()
         since = self._clock.now().timestamp() - _CURRENT * self._interval
-        for kind in Kind:
-            families = self._families(kind)
+        parts: list[str] = []
+        for kind in _LABELS:
             try:
-                self._fill(families, names, self._store.latest(kind, since))
+                latest = self._store.latest(kind, since)
             except StoreUnavailable:
                 continue
-            yield from (family for family, _ in families)
-
-    @staticmethod
-    def _families(kind: Kind) -> list[tuple[GaugeMetricFamily, float]]:
-        return [
-            (
-                GaugeMetricFamily(metric_name(kind, field), f"{kind.value}: {field.meaning}.", labels=_LABELS[kind]),
-                _BASE_UNIT[field.unit][1],
-            )
-            for field in FIELDS[kind]
-        ]
-
-    @staticmethod
-    def _fill(families: list[tuple[GaugeMetricFamily, float]], names: _Names, latest: Frame) -> None:
-        labels = [names.labels(latest.kind, name) for name in latest.objects]
-        for column, (family, factor) in enumerate(families):
-            values = latest.values[:, column] * factor
-            for row in np.flatnonzero(~np.isnan(values)):
-                if (known := labels[row]) is not None:
-                    family.add_metric(known, float(values[row]))
+            parts.extend(_families(latest, names))
+        return "".join(parts).encode()
 
     def _names(self) -> _Names:
         with self._database.platform() as session:
@@ -120,3 +102,24 @@ class CloudCollector(Collector):
                 for row in session.execute(select(Vm.id, Vm.name, Vm.tenant_id, Vm.host_id))
             }
         return _Names(hosts, vms)
+
+
+def _families(latest: Frame, names: _Names) -> Iterator[str]:
+    known = [(row, labels) for row, name in enumerate(latest.objects) if (labels := names.labels(latest.kind, name))]
+    rows = np.array([row for row, _ in known], dtype=np.intp)
+    texts = [_labelled(_LABELS[latest.kind], labels) for _, labels in known]
+    for column, field in enumerate(FIELDS[latest.kind]):
+        name = metric_name(latest.kind, field)
+        yield f"# HELP {name} {latest.kind}: {field.meaning}.\n# TYPE {name} gauge\n"
+        values = (latest.values[rows, column] * _BASE_UNIT[field.unit][1]).tolist()
+        yield "".join(
+            f"{name}{text} {value!r}\n" for text, value in zip(texts, values, strict=True) if not isnan(value)
+        )
+
+
+def _labelled(names: Sequence[str], values: Sequence[str]) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

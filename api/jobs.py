@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from aggregator.hosts import HostWatch, Outside
+from aggregator.hosts import HostWatch, Outside, host_event_retention
 from aggregator.hosts import period as host_period
 from aggregator.lines import LineKeeper
 from aggregator.notify import config
@@ -66,6 +66,7 @@ def _alarms(services: Services, watch: HostWatch, parts: ExitStack) -> tuple[Job
         Job("rules", rules.period, rules.step),
         *notify.jobs(sender, routes),
         notify.retention_job(database, clock, settings.alarm_retention),
+        host_event_retention(database, clock, settings.alarm_retention),
     )
 
 

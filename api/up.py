@@ -22,10 +22,10 @@ from aggregator.rules.source import RulesInvalid
 from api import local_host
 from api.agent import agent_server
 from api.app import create_app
-from api.cloud_metrics import CloudCollector
+from api.cloud_metrics import CloudPage
 from api.jobs import aggregator
 from api.serving import BackgroundServer, listen
-from api.simulation import SimulatedCloud
+from api.simulation import SimulatedCloud, storages
 from api.simulation.inventory import DEMO_TENANT, register
 from api.wire.frame import Services
 from collector.run import Collector
@@ -36,7 +36,7 @@ from core.db.engine import Database, open_database
 from core.db.migrations import SchemaTooNew
 from core.drivers.simulated.compute import SimulatedCompute
 from core.errors import Fault
-from core.hosts.targets import Target, list_targets
+from core.hosts.targets import Target, TargetReader
 from core.metrics import REGISTRY
 from core.secrets import key_ring
 from core.settings import Settings
@@ -79,13 +79,12 @@ def running(settings: Settings) -> Iterator[Announced]:
         engine = _tasks(services, cloud)
         services = replace(services, tasks=engine)
         jobs = aggregator(services, cloud, parts)
-        source = InventorySource(lambda: _targets(services.database))
+        reader = TargetReader()
+        source = InventorySource(lambda: _targets(services.database, reader))
         seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
         collector = Collector(source, services.store, services.clock, settings, seed=seed)
-        metrics = CloudCollector(services.database, services.store, services.clock, settings.scrape_interval)
-        REGISTRY.register(metrics)
-        parts.callback(REGISTRY.unregister, metrics)
-        server = BackgroundServer("api", create_app(services, REGISTRY, cloud), [listener])
+        fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
+        server = BackgroundServer("api", create_app(services, REGISTRY, cloud, fields.render), [listener])
         if engine is not None:
             engine.start()
             parts.callback(engine.stop)
@@ -150,6 +149,7 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
         if cloud is None:
             return None
         register(session, cloud, now)
+        storages.register(session, cloud.centre, services.settings, now)
         return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
 
 
@@ -161,9 +161,9 @@ def _tasks(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | Non
     return TaskEngine(Runtime(services.database, driver, services.clock, services.settings))
 
 
-def _targets(database: Database) -> tuple[Target, ...]:
+def _targets(database: Database, reader: TargetReader) -> tuple[Target, ...]:
     try:
         with database.platform() as session:
-            return list_targets(session)
+            return reader.read(session)
     except SQLAlchemyError as problem:
         raise SourceUnavailable(f"the inventory cannot be read: {problem}") from problem

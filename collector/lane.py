@@ -1,9 +1,10 @@
 """Bounds how many scrapes work at once, without letting the dead starve the living.
 
-httpx spends more CPU per scrape the more of them are under way, so there are few places. But a rack that is down
-would hold all of them for its timeouts, and healthy hosts would miss their slots. Waiting costs nothing: whoever has
-held a place for `patience` seconds is waiting for a slow exporter, and gives the place to the next one while he waits
-on.
+A burst of answers would hold all their pages in memory at once, so there are places. But a rack that is down would
+hold all of them for its timeouts, and healthy hosts would miss their slots. Waiting costs nothing: whoever has held a
+place for `patience` seconds is waiting for a slow exporter, and gives the place to the next one while he waits on. So
+`places / patience` scrapes can begin in a second even if every exporter is slow: that must be well above the number
+of targets in an interval.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class TargetSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InventorySource:
-    """In-process: `read` is `list_targets` bound to a session by the composer. It wraps what it fails with in
+    """In-process: `read` is a `TargetReader` bound to a session by the composer. It wraps what it fails with in
     SourceUnavailable."""
 
     read: Callable[[], tuple[Target, ...]]

@@ -37,7 +37,7 @@ class Settings:
     )
     cpu_overcommit: Annotated[float, Ge(1), Le(64)] = _setting(2.0, "virtual CPUs per core that hosts take, at most")
 
-    vm_system_disk_gb: Annotated[int, Ge(1), Le(65536)] = _setting(40, "GB of the system disk of a VM that a model makes")
+    vm_system_disk_gb: Annotated[int, Ge(1), Le(65536)] = _setting(40, "GB of the system disk of a VM made by a model")
     vpc_supernet: str = _setting("172.16.0.0/12", "IPv4 network whose /24 blocks become private networks")
 
     task_workers: Annotated[int, Ge(1), Le(256)] = _setting(4, "tasks under way at once, in one process")
@@ -53,13 +53,13 @@ class Settings:
     task_retention: Annotated[float, Ge(30)] = _setting(90.0, "days that ended tasks are kept")
 
     timezone: str | None = _setting(None, "IANA zone of all times on the wire and of day lines; default: the server's")
-    page_numbers: bool = _setting(False, "read the start of a page as a page number in every search, not as a row position")
+    page_numbers: bool = _setting(False, "read the start of a page as a page number in every search, not as a row")
 
     scrape_interval: Annotated[float, Ge(0.2), Le(3600)] = _setting(10.0, "seconds between two scrapes of a target")
     scrape_timeout: Annotated[float, Gt(0)] = _setting(
         5.0, "seconds until a scrape fails; never more than the interval"
     )
-    scrape_concurrency: Annotated[int, Ge(1), Le(1000)] = _setting(10, "scrapes under way at once, in one process")
+    scrape_concurrency: Annotated[int, Ge(1), Le(1000)] = _setting(100, "scrapes under way at once, in one process")
     scrape_body_limit: Annotated[int, Ge(1024)] = _setting(16 * 1024 * 1024, "bytes of an exporter page, unpacked")
     scrape_series_limit: Annotated[int, Ge(1)] = _setting(200_000, "series of an exporter page")
 
@@ -72,8 +72,10 @@ class Settings:
     )
 
     rules_file: Path | None = _setting(None, "YAML file of alarm rules instead of the shipped ones")
-    notify_file: Path | None = _setting(None, "YAML file of notification receivers and routes; without it nobody is told")
-    alarm_retention: Annotated[float, Ge(1)] = _setting(365.0, "days that relieved alarms and their history are kept")
+    notify_file: Path | None = _setting(None, "YAML file of notification receivers and routes; none: nobody is told")
+    alarm_retention: Annotated[float, Ge(1)] = _setting(
+        365.0, "days that relieved alarms, their history and the events of hosts are kept"
+    )
 
     sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
     sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")

@@ -54,7 +54,7 @@ class Observer:
         self._refreshed = -np.inf
 
     def restart(self, now: float) -> None:
-        """A gap in our own watching, or a clock that was set: every silence begins anew."""
+        """A gap in our own watching, a store that did not answer, a clock that was set: every silence begins anew."""
         self._watched_since = now
         self._asked.clear()
 
@@ -85,6 +85,8 @@ class Observer:
         histories = self._refresh(store, census, now)
         moment = Moment(now, interval, self._watched_since)
         failed = None in frames.values() or None in histories.values()
+        if failed:
+            self.restart(now)
         troubles = {**inventory.troubles, Trouble.STORE_UNAVAILABLE: frozenset({PLATFORM} if failed else ())}
         view = View(moment, census, samples, histories, troubles=troubles)
         asked = {kind: self._ask(view, kind, now) for kind in frames}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from api.wire.languages import Language, Text
 from api.wire.operation import EXTENSION, Operation, Section
 from api.wire.words import Words
-from core.alarms import alarms
+from core.alarms import alarms, maintenance, schedule
 from core.alarms.finding import Severity
+from core.context import Role
 from core.timeseries.fields import Kind
 
 ALARM = Words(
@@ -35,7 +36,11 @@ ALARM = Words(
     },
     values={
         Severity: {Severity.HIGH: ("high",), Severity.MEDIUM: ("medium",), Severity.LOW: ("low",)},
-        Kind: {Kind.HOST: ("host", "主机"), Kind.VM: ("vm", "云主机", "虚拟机")},
+        Kind: {
+            Kind.HOST: ("host", "主机"),
+            Kind.VM: ("vm", "云主机", "虚拟机"),
+            Kind.PLATFORM: ("platform", "平台"),
+        },
     },
     languages={"content_zh": Language.ZH, "content_en": Language.EN},
 )
@@ -51,6 +56,24 @@ EVENT = Words(
         "severity_after": "event.level.to",
         "reason": "event.reason",
         "actor": "event.actor",
+    },
+    values=ALARM.values,
+)
+WINDOW = Words(
+    {
+        "id": "window.id",
+        "name": "window.name",
+        "starts_at": "window.starttime",
+        "ends_at": "window.endtime",
+        "weekdays": "window.weekdays",
+        "begins": "window.start",
+        "minutes": "window.minutes",
+        "zone": "window.zone",
+        "tenants": "window.appids",
+        "hosts": "window.hostids",
+        "vms": "window.vmids",
+        "severities": "window.levels",
+        "rules": "window.rules",
     },
     values=ALARM.values,
 )
@@ -103,6 +126,35 @@ SECTION = Section(
             Text("查询告警历史", "Alarm history"),
             alarms.history,
             EVENT,
+        ),
+        Operation(
+            "POST",
+            "cloudalarm/maintenance/create",
+            EXTENSION,
+            Text("新建告警维护窗口", "Announce a maintenance window"),
+            schedule.announce,
+            WINDOW,
+            role=Role.PLATFORM,
+            writes=True,
+        ),
+        Operation(
+            "POST",
+            "cloudalarm/maintenance/search",
+            EXTENSION,
+            Text("查询告警维护窗口", "Search maintenance windows"),
+            schedule.search,
+            WINDOW,
+            role=Role.PLATFORM,
+        ),
+        Operation(
+            "DELETE",
+            "cloudalarm/maintenance/{windowid}",
+            EXTENSION,
+            Text("删除告警维护窗口", "Take a maintenance window back"),
+            maintenance.delete,
+            Words({"id": "windowid"}),
+            role=Role.PLATFORM,
+            writes=True,
         ),
     ),
 )

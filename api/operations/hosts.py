@@ -6,7 +6,7 @@ from api.wire.languages import Text
 from api.wire.operation import EXTENSION, Operation, Section
 from api.wire.words import Words
 from core.context import Role
-from core.hosts import hosts
+from core.hosts import events, hosts
 
 _MAIN = {
     "id": "host.id",
@@ -31,6 +31,23 @@ _MAIN = {
 REQUEST = Words({**_MAIN, "address": "host.ip"})
 ANSWER = Words({**_MAIN, "address": "host.register.address"}, binary=frozenset({"registered"}))
 IN_PATH = Words({"id": "hostid"})
+EVENT = Words(
+    {
+        "id": "event.id",
+        "host_id": "host.id",
+        "at": "event.time",
+        "from_state": "host.state.from",
+        "to_state": "host.state.to",
+        "reason": "event.reason",
+        "urgent": "event.urgent",
+        "detector": "event.detector",
+        "evidence": "event.evidence",
+        "name": "evidence.name",
+        "value": "evidence.value",
+        "since": "event.starttime",
+        "until": "event.endtime",
+    }
+)
 
 SECTION = Section(
     "2.14",
@@ -75,6 +92,15 @@ SECTION = Section(
             REQUEST,
             role=Role.PLATFORM,
             writes=True,
+        ),
+        Operation(
+            "POST",
+            "cloudhost/events",
+            EXTENSION,
+            Text("查询物理机事件", "Search host events"),
+            events.search,
+            EVENT,
+            role=Role.PLATFORM,
         ),
     ),
 )

@@ -51,9 +51,7 @@ SECTION = Section(
             VPC,
             writes=True,
         ),
-        Operation(
-            "POST", "cloudnetwork/vpc/search", "2.3.4", Text("查询租户私有网络", "List VPCs"), vpcs.search, VPC
-        ),
+        Operation("POST", "cloudnetwork/vpc/search", "2.3.4", Text("查询租户私有网络", "List VPCs"), vpcs.search, VPC),
         Operation("POST", "cloudnetwork/sharenet/connect", "2.3.5", Text("云主机添加IP映射", "Map an IP to a VM")),
         Operation(
             "POST",

@@ -19,10 +19,12 @@ class Words:
 
     `fields`: name of a dataclass field -> name on the wire. Every field that is read or written must have one.
     `values`: enumeration -> member -> spellings; the first is written, all are read, in any case. Absent: the member's
-    value. `numbers`: fields of answers that are JSON numbers. `omitted`: fields of answers that are left out when they
-    are None. `cleared`: fields of requests that a blank text clears, instead of leaving them alone. `nested`: dataclass that stands inside another -> its own dictionary. `binary`: booleans that are written 1
-    and 0 instead of true and false. `languages`: fields of answers that hold the text in one language; those of the
-    other one share their wire name. `platform_only`: fields of answers that a tenant is not shown.
+    value. `nested`: dataclass that stands inside another -> its own dictionary. `languages`: fields of answers that
+    hold the text in one language; those of the other one share their wire name.
+
+    Fields of answers: `binary` are booleans that are written 1 and 0 instead of true and false, `numbers` are JSON
+    numbers, `omitted` are left out when they are None, `platform_only` are not shown to tenants. Fields of requests:
+    `cleared` are texts that a blank one clears, where it would else mean "not given".
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)

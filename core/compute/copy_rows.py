@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from core.db.types import Row, TenantOwned
+from core.db.types import Row, Shared, TenantOwned
 
 
 class Snapshot(Row, TenantOwned):
@@ -39,9 +39,19 @@ class Backup(Row, TenantOwned):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
     vm_id: Mapped[str] = mapped_column(String(64), index=True)
     host_id: Mapped[str] = mapped_column(String(64))
+    storage_id: Mapped[str | None] = mapped_column(ForeignKey("storage.id"), index=True)
     name: Mapped[str] = mapped_column(String(128))
     description: Mapped[str] = mapped_column(String(1024), default="")
     created_at: Mapped[datetime]
     enabled: Mapped[bool] = mapped_column(default=False)
     storage_gb: Mapped[int]
     size_gb: Mapped[int] = mapped_column(default=0)
+
+
+class KeptSize(Row, Shared):
+    """How much a storage keeps in backups, and not whose they are."""
+
+    __table__ = Backup.__table__
+    __mapper_args__ = {"include_properties": ["id", "storage_id", "size_gb"]}  # noqa: RUF012
+    storage_id: Mapped[str | None] = column_property(Backup.__table__.c.storage_id)
+    size_gb: Mapped[int] = column_property(Backup.__table__.c.size_gb)

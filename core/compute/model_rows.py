@@ -12,8 +12,8 @@ TYPES = "tenant_type"
 
 
 class Entry(Row, Shared):
-    """A type of VMs (`type` is TYPES), or a model of the type whose value `type` is. The value of a model is the name of
-    its image."""
+    """A type of VMs (`type` is TYPES), or a model of the type whose value `type` is. The value of a model is the name
+    of its image."""
 
     __tablename__ = "dictionary_entry"
     __table_args__ = (UniqueConstraint("type", "value"),)

@@ -88,20 +88,18 @@ def find(at: Context, code: str) -> Entry:
     for model in models:
         if model.value == code:
             return model
-    raise Invalid("model", "there is no such model", ", ".join(model.value for model in models))
+    raise Invalid("model", "there is no such model", f"one of {', '.join(model.value for model in models)}")
 
 
 def add(at: Context, want: AddEntry) -> tuple[AddedEntry, ...]:
     """Raises Invalid for a model of an unknown type, Conflict for one that is there already."""
     types = at.session.scalars(select(Entry.value).where(Entry.type == TYPES).order_by(Entry.id)).all()
     if want.type != TYPES and want.type not in types:
-        raise Invalid("type", "there is no such type", ", ".join((TYPES, *types)))
+        raise Invalid("type", "there is no such type", f"one of {', '.join((TYPES, *types))}")
     twin = at.session.scalar(select(Entry.id).where(Entry.type == want.type, Entry.value == want.value))
     if twin is not None:
         raise Conflict("dictionary entry", twin, "has this type and value already")
-    entry = Entry(
-        id=new_id("dict"), type=want.type, label=want.label, value=want.value, description=want.description
-    )
+    entry = Entry(id=new_id("dict"), type=want.type, label=want.label, value=want.value, description=want.description)
     at.session.add(entry)
     at.session.flush()
     return (AddedEntry(id=entry.id),)

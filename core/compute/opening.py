@@ -25,6 +25,7 @@ from core.compute.rows import Disk, Nic, Vm, VmLock, VmState
 from core.context import Context
 from core.drivers.compute import DiskWish, FromImage, NicWish, VmAt, VmWish
 from core.errors import Invalid
+from core.hosts import storages
 from core.ids import new_id
 from core.network import addresses, vpcs
 from core.sealing import Place, sealing_keys
@@ -78,6 +79,7 @@ class _Plan:
 
     tenant_id: str
     type_code: str
+    storage_id: str | None
     sizes: tuple[int, ...]
     each: Amounts
 
@@ -95,7 +97,7 @@ def open_vms(at: Context, want: OpenVms) -> tuple[OpenedVm, ...]:
     return tuple(opened)
 
 
-def new_nic(at: Context, nic_id: str, tenant_id: str, vm_id: str, vpc_id: str, ip: str, position: int = 0) -> Nic:  # noqa: PLR0913
+def new_nic(at: Context, nic_id: str, tenant_id: str, vm_id: str, vpc_id: str, ip: str, position: int = 0) -> Nic:
     """The row of a NIC with a MAC address of its own: locally administered, 40 random bits."""
     mac = ":".join(("52", *(f"{byte:02x}" for byte in secrets.token_bytes(5))))
     return Nic(
@@ -121,7 +123,7 @@ def _plan(at: Context, want: OpenVms) -> _Plan:
     vpc = vpcs.existing(at, want.vpc_id)
     sizes = (at.settings.vm_system_disk_gb, *[want.data_disk_gb] * want.data_disks)
     each = Amounts(cpu=want.vcpus, memory_mb=want.memory_mb, storage_gb=sum(sizes))
-    return _Plan(vpc.tenant_id, model.type, sizes, each)
+    return _Plan(vpc.tenant_id, model.type, storages.main(at.session), sizes, each)
 
 
 def _names(want: OpenVms) -> list[str | None]:
@@ -153,6 +155,7 @@ def _insert(at: Context, want: OpenVms, plan: _Plan, name: str | None) -> Opened
             Disk(
                 id=new_id("disk"), tenant_id=plan.tenant_id, vm_id=vm_id, name=f"{vm.name}-{device}",
                 created_at=at.clock.now(), device=device, size_gb=size, is_system=position == 0,
+                storage_id=plan.storage_id,
             )
         )  # fmt: skip
     return OpenedVm(id=vm_id, name=vm.name, task_id=task_id)

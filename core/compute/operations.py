@@ -23,6 +23,7 @@ from core.compute.copy_rows import Snapshot
 from core.compute.rows import Disk, Nic, Vm, VmLock, VmState
 from core.context import Context
 from core.db.search import exactly
+from core.db.session import PlatformSession
 from core.drivers.compute import Capabilities, ComputeDriver, Power, VmAt, VmFacts
 from core.errors import Conflict, NotFound
 from core.network import addresses
@@ -97,6 +98,8 @@ def begin(
     vm = existing(at.session, known.id)
     if vm.state not in states:
         raise Conflict("VM", vm.id, _STATES[vm.state])
+    if total(owned(at.session, vm), more) != held:
+        raise Conflict("VM", vm.id, "was changed at the same time")
     quotas.take(at.session, vm.tenant_id, more)
     return vm, task_id
 
@@ -120,6 +123,16 @@ def home(task: TaskContext) -> VmAt:
     if host_id is None:
         raise Conflict("VM", task.task.object_id, "has no host")
     return VmAt(host_id, task.task.object_id)
+
+
+def both(*writes: Write) -> Write:
+    """One after the other."""
+
+    def write(session: PlatformSession) -> None:
+        for one in writes:
+            one(session)
+
+    return write
 
 
 def as_it_is(task: TaskContext) -> Write:
@@ -195,9 +208,7 @@ def _follow(session: Session, vm_id: str, facts: VmFacts) -> None:
 
 
 def _update(session: Session, vm_id: str, **values: object) -> None:
-    session.execute(
-        update(Vm).where(Vm.id == vm_id).values(values), execution_options={"synchronize_session": False}
-    )
+    session.execute(update(Vm).where(Vm.id == vm_id).values(values), execution_options={"synchronize_session": False})
 
 
 def _delete(session: Session, statement: object) -> None:

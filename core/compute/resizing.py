@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen
+
 from core.compute import locks, operations
 from core.compute.hosting import ensure_room
 from core.compute.operations import EITHER
@@ -47,14 +48,11 @@ def change_memory(at: Context, want: ChangeMemory) -> Started[None]:
 
 
 def _begin(at: Context, seen: Vm, vcpus: int, memory_mb: int) -> Started[None]:
-    before = (seen.vcpus, seen.memory_mb)
     more = Amounts(cpu=max(0, vcpus - seen.vcpus), memory_mb=max(0, memory_mb - seen.memory_mb))
     vm, task_id = operations.begin(
         at, RESIZE, seen.id, VmLock.CHANGING, EITHER, {"vcpus": vcpus, "memory_mb": memory_mb}, more=more
     )
-    if before != (vm.vcpus, vm.memory_mb):
-        raise Conflict("VM", vm.id, "was changed at the same time")
-    if before == (vcpus, memory_mb):
+    if (vm.vcpus, vm.memory_mb) == (vcpus, memory_mb):
         raise Conflict("VM", vm.id, "has this size already")
     if vm.state is VmState.RUNNING:
         _ensure_live(at, vm, vcpus, memory_mb)
@@ -84,7 +82,7 @@ def _run(task: TaskContext) -> Write:
 
 RESIZE: Final = declare(
     Kind(
-        name="vm.resize", title="resize VM", target=locks.VM, run=_run, undo=operations.as_it_is, withdraw=operations.settle,
-        limit=timedelta(minutes=5),
+        name="vm.resize", title="resize VM", target=locks.VM, run=_run, undo=operations.as_it_is,
+        withdraw=operations.settle, limit=timedelta(minutes=5),
     )
 )  # fmt: skip

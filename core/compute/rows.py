@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import IntEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from core.db.types import Code, Row, TenantOwned
+from core.db.types import Code, Row, Shared, TenantOwned
 from core.hosts.rows import HostState
 from core.sealing import Sealed, SealedText
 
@@ -105,6 +105,15 @@ class Disk(Row, TenantOwned):
     device: Mapped[str | None] = mapped_column(String(32))
     size_gb: Mapped[int]
     is_system: Mapped[bool] = mapped_column(default=False)
+
+
+class StoredSize(Row, Shared):
+    """How much of a storage disks take, and not whose they are."""
+
+    __table__ = Disk.__table__
+    __mapper_args__ = {"include_properties": ["id", "storage_id", "size_gb"]}  # noqa: RUF012
+    storage_id: Mapped[str | None] = column_property(Disk.__table__.c.storage_id)
+    size_gb: Mapped[int] = column_property(Disk.__table__.c.size_gb)
 
 
 class Nic(Row, TenantOwned):

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from annotated_types import MaxLen
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.context import Context, Page
@@ -17,6 +17,8 @@ from core.db.search import exactly, page
 from core.hosts.rows import HostEvent, HostReason, HostState
 from core.hosts.state import Transition
 from core.paging import Paged
+
+_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,14 @@ class FindHostEvents(Paged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """One thing that was known at that moment."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostEventDetails:
     """`host_id` None: about all hosts. The states are None where nothing changed its state."""
 
@@ -44,7 +54,7 @@ class HostEventDetails:
     reason: HostReason
     urgent: bool
     detector: str
-    evidence: Mapping[str, str]
+    evidence: tuple[Known, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,14 @@ def _record(
     )  # fmt: skip
 
 
+def forget(session: Session, before: datetime) -> int:
+    """Delete what happened before then; the number of events, at most 1000 in a call."""
+    old = select(HostEvent.id).where(HostEvent.at < before).order_by(HostEvent.at).limit(_AT_ONCE)
+    ids = session.scalars(old).all()
+    session.execute(delete(HostEvent).where(HostEvent.id.in_(ids)))
+    return len(ids)
+
+
 def search(at: Context, find: FindHostEvents) -> Page[HostEventDetails]:
     """Events, newest first."""
     columns = select(HostEvent).where(
@@ -94,5 +112,6 @@ def search(at: Context, find: FindHostEvents) -> Page[HostEventDetails]:
 def _details(event: HostEvent) -> HostEventDetails:
     return HostEventDetails(
         id=event.id, host_id=event.host_id, at=event.at, from_state=event.from_state, to_state=event.to_state,
-        reason=event.reason, urgent=event.urgent, detector=event.detector, evidence=event.evidence,
+        reason=event.reason, urgent=event.urgent, detector=event.detector,
+        evidence=tuple(Known(name=name, value=value) for name, value in event.evidence.items()),
     )  # fmt: skip

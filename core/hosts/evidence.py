@@ -23,6 +23,8 @@ from core.timeseries.store import Frame
 _UP: Final = COLUMN[Kind.TARGET]["up"]
 _WATCHED: Final = (HostState.RUNNING, HostState.FAULT_DETECTING, HostState.HA_DETECTING)
 _SMALLEST_BRAKE: Final = 2
+_AHEAD: Final = 60.0
+"""Seconds by which clocks of collectors may be ahead of ours."""
 
 
 class Pulse:
@@ -38,12 +40,14 @@ class Pulse:
         for name in names - self._beats.keys():
             self._beats[name] = Beat(name.rpartition("/")[2], last_at=now.timestamp())
 
-    def hear(self, samples: Frame) -> None:
-        """Fold the newest samples of the targets in. Unknown targets are passed over."""
+    def hear(self, samples: Frame, now: datetime) -> None:
+        """Fold the newest samples of the targets in. Unknown targets are passed over, and so are samples from the
+        future: after a clock was set back they would hide what comes now."""
+        latest = now.timestamp() + _AHEAD
         ups = samples.values[:, _UP].tolist()
         for name, at, up in zip(samples.objects, samples.times.tolist(), ups, strict=True):
             beat = self._beats.get(name)
-            if beat is not None and not math.isnan(up):
+            if beat is not None and not math.isnan(up) and at <= latest:
                 self._beats[name] = fold(beat, at, up=up > 0)
 
     def restart(self, now: datetime) -> None:

@@ -18,6 +18,7 @@ own link first) and Octavia (the brake).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -98,12 +99,14 @@ class Beat:
 class Evidence:
     """`power` None: no controller. `fenced` is the token under which fencing was certified, if it was.
 
+    `unanswered_for`: seconds since the first of the probes in a row that brought no answer.
     `blind_for`: seconds since we see nobody at all; None while we see somebody. `braked`: too many suspects at once.
     """
 
     beats: tuple[Beat, ...]
     detector: str
     probe: Probe | None = None
+    unanswered_for: float = math.inf
     power: Power | None = None
     fenced: int | None = None
     blind_for: float | None = None
@@ -173,11 +176,18 @@ def resumed(status: HostStatus, now: datetime, policy: Policy) -> HostStatus:
 
 
 def lost(evidence: Evidence, now: datetime, policy: Policy) -> bool:
-    """No source of heartbeats has been heard for MISSES intervals, and the host does not answer when asked directly."""
+    """No source of heartbeats has been heard for MISSES intervals, and the host does not answer when asked directly.
+
+    Where no scrape has failed and there are only none, because the collector or the store is away, one probe that is
+    not answered proves less than a missed scrape: there must be an interval of them.
+    """
     if not evidence.beats or evidence.probe is Probe.ANSWERS:
         return False
     patience = MISSES * policy.interval + policy.grace
-    return all(beat.misses >= MISSES or now.timestamp() - beat.last_at > patience for beat in evidence.beats)
+    asked_enough = evidence.unanswered_for >= policy.interval
+    return all(
+        beat.misses >= MISSES or (asked_enough and now.timestamp() - beat.last_at > patience) for beat in evidence.beats
+    )
 
 
 def heard(evidence: Evidence, now: datetime, policy: Policy) -> bool:

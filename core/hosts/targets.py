@@ -143,4 +143,4 @@ def _vms(where: str, labels: Mapping[str, str]) -> Mapping[str, str]:
     pairs: Sequence[list[str]] = [pair.split("=") for pair in labels.get(_VMS, "").split(",") if pair]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise Invalid(f"{where}.labels.{_VMS}", "not a list of pairs", "domain=vm,domain=vm")
-    return {domain: vm_id for domain, vm_id in pairs}  # noqa: C416
+    return {domain: vm_id for domain, vm_id in pairs}

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.search import exactly
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Forbidden, NotFound
 from core.ids import new_id
 from core.network import addresses
 from core.network.rows import TakenCidr, Vpc
@@ -78,10 +78,10 @@ class VpcDetails:
 
 def create(at: Context, want: CreateVpc) -> CreatedVpc:
     """A network of the caller's tenant, in the next free block. Raises QuotaExceeded; Conflict when no block is left;
-    Invalid for the platform, which owns no networks."""
+    Forbidden for the platform, which owns no networks."""
     tenant_id = at.caller.tenant_id
     if tenant_id is None:
-        raise Invalid("KEY_TOKEN", "is a platform token", "the token of the tenant that the network is for")
+        raise Forbidden("a private network belongs to a tenant: open it with the tenant's token")
     quotas.take(at.session, tenant_id, Amounts(subnets=1))
     id_ = new_id("vpc")
     vpc = _insert(at, id_, tenant_id, want)

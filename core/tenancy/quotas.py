@@ -54,7 +54,7 @@ class _Counter:
     used: InstrumentedAttribute[int]
 
 
-_COUNTERS: Final[Mapping[str, _Counter]] = {
+COUNTERS: Final[Mapping[str, _Counter]] = {
     "cpu": _Counter("CPU", "cores", Quota.cpu_limit, Quota.cpu_used),
     "memory_mb": _Counter("memory", "MB", Quota.memory_mb_limit, Quota.memory_mb_used),
     "storage_gb": _Counter("storage", "GB", Quota.storage_gb_limit, Quota.storage_gb_used),
@@ -90,14 +90,14 @@ def follow(session: Session, tenant_id: str, before: Amounts, after: Amounts) ->
         counter.used: counter.used + (getattr(after, name) - amount)
         for name, amount in asdict(before).items()
         if getattr(after, name) != amount
-        for counter in (_COUNTERS[name],)
+        for counter in (COUNTERS[name],)
     }
     if more and not changed(session, update(Quota).where(Quota.tenant_id == tenant_id).values(more)):
         raise NotFound("tenant", tenant_id)
 
 
 def _positive(amounts: Amounts) -> list[tuple[_Counter, int]]:
-    return [(_COUNTERS[name], amount) for name, amount in asdict(amounts).items() if amount]
+    return [(COUNTERS[name], amount) for name, amount in asdict(amounts).items() if amount]
 
 
 def _refusal(session: Session, tenant_id: str, amounts: list[tuple[_Counter, int]]) -> QuotaExceeded | NotFound:
@@ -171,7 +171,7 @@ def change(at: Context, want: ChangeQuota) -> None:
 
     A limit that is under what is used already (a driver reported more) may be raised without reaching it.
     """
-    limits = [(counter, getattr(want, name)) for name, counter in _COUNTERS.items()]
+    limits = [(counter, getattr(want, name)) for name, counter in COUNTERS.items()]
     allowed = [or_(limit >= counter.used, limit >= counter.limit) for counter, limit in limits]
     new = {counter.limit: limit for counter, limit in limits}
     quota = exactly(Quota.tenant_id, want.tenant_id)

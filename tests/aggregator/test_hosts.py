@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from aggregator.hosts import HostWatch, Outside, period
 from aggregator.rules.reading import read_inventory
+from aggregator.rules.troubles import Trouble, troubled_hosts
 from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import FindVms, search
 from core.db.engine import Database
@@ -315,3 +316,59 @@ def test_alarms_see_the_suspicion_and_go_on_to_expect_the_vms_of_a_dead_host(clo
     cloud.run(30)
     assert cloud.state("h1") is HostState.STOPPED
     assert (judged(), shown(cloud)) == ([VmState.RUNNING], {"v1": VmState.STOPPED})
+
+
+def troubles(cloud: Cloud) -> dict[Trouble, set[str]]:
+    with cloud.database.platform() as session:
+        return {trouble: set(hosts) for trouble, hosts in troubled_hosts(session).items() if hosts}
+
+
+def test_a_host_that_cannot_be_fenced_is_a_trouble_until_it_answers(cloud: Cloud) -> None:
+    cloud.fences = False
+    cloud.run(60)
+    cloud.conditions["h1"] = Condition.CRASHED
+    cloud.run(60)
+    assert troubles(cloud) == {}
+    cloud.run(60)
+    assert troubles(cloud) == {Trouble.FENCING_FAILED: {"h1"}}
+    cloud.conditions["h1"] = Condition.UP
+    cloud.run(30)
+    assert troubles(cloud) == {}
+
+
+def test_vms_without_room_elsewhere_are_a_trouble_of_their_host_unless_somebody_looks_after_it(cloud: Cloud) -> None:
+    cloud.add_vm("v1", "h1", memory_mb=900_000)
+    cloud.add_vm("v2", "h2")
+    cloud.run(60)
+    cloud.conditions["h1"] = cloud.conditions["h2"] = Condition.CRASHED
+    cloud.run(60)
+    assert cloud.placed.keys() == {"v2"}
+    assert troubles(cloud) == {Trouble.VMS_STRANDED: {"h1"}}
+    with cloud.database.platform(write=True) as session:
+        session.execute(update(Host).where(Host.id == "h1").values(maintenance=True))
+    assert troubles(cloud) == {}
+
+
+def test_the_watch_says_when_it_sees_nobody_and_when_it_brakes(cloud: Cloud) -> None:
+    cloud.run(60)
+    (watch,) = cloud.watches
+    assert not watch.blind
+    assert not watch.braked
+    for name in ("h1", "h2", "h3"):
+        cloud.conditions[name] = Condition.CRASHED
+    cloud.run(30)
+    assert watch.braked
+    cloud.link = False
+    cloud.run(30)
+    assert watch.blind
+
+
+def test_a_clock_that_was_set_back_by_an_hour_hides_no_death(cloud: Cloud) -> None:
+    cloud.run(60)
+    cloud.clock.jump(-3600)
+    cloud.run(60)
+    assert {cloud.state(name) for name in cloud.conditions} == {HostState.RUNNING}
+    cloud.conditions["h1"] = Condition.CRASHED
+    cloud.run(60)
+    assert cloud.state("h1") is HostState.STOPPED
+    assert {cloud.state(name) for name in ("h2", "h3", "h4")} == {HostState.RUNNING}

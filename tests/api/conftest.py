@@ -16,12 +16,17 @@ from api.wire.app import create_wire
 from api.wire.client import StarVCenter
 from api.wire.frame import Services
 from core.clock import VirtualClock
+from core.compute import models
 from core.compute.inventory import ensure_host, ensure_vms
 from core.db.engine import Database
+from core.drivers.simulated.compute import SimulatedCompute
 from core.settings import Settings
+from core.tasks.context import Runtime
+from core.tasks.engine import TaskEngine
 from core.tenancy.tokens import ensure_platform_token
 from core.timeseries.embedded.store import EmbeddedStore
 from tests.support.inventory import a_host, a_vm
+from tests.support.world import MemoryWorld, fill_inventory
 
 PLATFORM_TOKEN = "a-platform-token-for-tests"
 
@@ -44,7 +49,8 @@ class InProcess(httpx.BaseTransport):
 
 @dataclass
 class Cloud:
-    """`alice` owns vm-1 and vm-2, `bob` owns vm-3; all of them run on host-1."""
+    """`alice` owns vm-1 and vm-2, `bob` owns vm-3; all of them run on host-1. VMs that are opened run in `world`, once
+    it is connected and somebody calls `settle`."""
 
     services: Services
     app: FastAPI
@@ -56,6 +62,18 @@ class Cloud:
     bob_id: str
     clock: VirtualClock
     store: EmbeddedStore
+    world: MemoryWorld
+    engine: TaskEngine
+
+    def connect(self) -> None:
+        """The hosts of `world` are in the inventory."""
+        with self.services.database.platform(write=True) as session:
+            fill_inventory(session, self.world, self.clock)
+
+    def settle(self) -> None:
+        """All tasks that wait have been carried out."""
+        while self.engine.step():
+            pass
 
     def client(self, token: str, language: str = "zh") -> StarVCenter:
         return StarVCenter("http://cloud", token, language=language, transport=self.transport)
@@ -83,6 +101,7 @@ def make_cloud(tmp_path: Path, migrated_sqlite: Path, portal: BlockingPortal) ->
 
     yield make
     for cloud in made:
+        cloud.engine.stop()
         cloud.store.close()
         cloud.services.database.close()
 
@@ -99,11 +118,17 @@ def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
     store = EmbeddedStore(settings.data_dir / "series")
     with database.platform(write=True) as session:
         ensure_platform_token(session, settings_with_token, clock.now())
-    services = Services(database, store, clock, settings_with_token)
+        models.seed(session)
+    world = MemoryWorld(clock)
+    engine = TaskEngine(Runtime(database, SimulatedCompute(world, 0), clock, settings_with_token))
+    services = Services(database, store, clock, settings_with_token, engine)
     app = create_wire(services)
     transport = InProcess(app, portal)
     platform = StarVCenter("http://cloud", PLATFORM_TOKEN, transport=transport)
-    alice, bob = (platform.call("POST", "cloudTenant/create", {"app.name": name}).data for name in ("alice", "bob"))
+    room = dict.fromkeys(("app.cpu.quota", "app.memory.quota", "app.storage.quota", "app.portgroup.quota"), 100_000)
+    alice, bob = (
+        platform.call("POST", "cloudTenant/create", {"app.name": name, **room}).data for name in ("alice", "bob")
+    )
     assert isinstance(alice, dict)
     assert isinstance(bob, dict)
     with database.platform(write=True) as session:
@@ -111,7 +136,8 @@ def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
             ensure_host(session, a_host(number), clock.now())
         ensure_vms(session, [a_vm(1, alice["app.id"]), a_vm(2, alice["app.id"]), a_vm(3, bob["app.id"])], clock.now())
     clients = (StarVCenter("http://cloud", who["app.token"], transport=transport) for who in (alice, bob))
-    return Cloud(services, app, transport, platform, *clients, alice["app.id"], bob["app.id"], clock, store)
+    ids = (alice["app.id"], bob["app.id"])
+    return Cloud(services, app, transport, platform, *clients, *ids, clock, store, world, engine)
 
 
 def _values(settings: Settings) -> dict[str, object]:

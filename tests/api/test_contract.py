@@ -30,6 +30,7 @@ MORE_PARAMETERS = {
 MORE_FIELDS = {
     "cloudTenant/create": {"app.token"},
     "cloudTenant/token": {"token.createtime", "token.lastusedtime"},
+    "cloudvm/setvncpwd": {"vm.vncpasswd"},
     "cloudvm/search": {"vm.lock", "vm.hostid"},
     "cloudvm/{vmId}": {"vm.lock", "vm.hostid"},
     "cloudalarm/search": {
@@ -57,17 +58,31 @@ PLATFORM_ONLY = {
     "cloudTenant/create", "cloudTenant/search", "cloudTenant/token", "cloudTenant/{appid}",
     "cloudvm/addVhostModelAndType", "cloudvm/delVhostModelAndType/{id}", "cloudvm/vdisk/create/pv",
     "resourcequota/search", "resourcequota/modify",
-    "cloudhost/search", "cloudhost/register", "cloudhost/{hostid}", "cloudhost/maintenance",
+    "cloudhost/search", "cloudhost/register", "cloudhost/{hostid}", "cloudhost/maintenance", "cloudhost/events",
+    "cloudalarm/maintenance/create", "cloudalarm/maintenance/search", "cloudalarm/maintenance/{windowid}",
 }  # fmt: skip
 
 BUILT_PATHS = {
     "cloudTenant/create", "cloudTenant/search", "cloudTenant/token", "cloudTenant/{appid}",
-    "cloudvm/search", "cloudvm/{vmId}",
+    "cloudvm/create", "cloudvm/search", "cloudvm/{vmId}", "cloudvm/start", "cloudvm/destroy", "cloudvm/shutdown",
+    "cloudvm/modify", "cloudvm/connection/{vmId}", "cloudvm/setadminpwd", "cloudvm/resumeCloudAgent",
+    "cloudvm/editvncpwd", "cloudvm/setvncpwd", "cloudvm/restart", "cloudvm/cpu/modify", "cloudvm/mem/modify",
+    "cloudvm/model", "cloudvm/switchfirewalld", "cloudvm/addVhostModelAndType", "cloudvm/delVhostModelAndType/{id}",
+    "cloudnetwork/vpc/create", "cloudnetwork/vpc/modify", "cloudnetwork/vpc/delete", "cloudnetwork/vpc/search",
+    "cloudvm/vdisk/add", "cloudvm/vdisk/{vdiskId}", "cloudvm/vdisk/extend", "cloudvm/vdisk/search",
+    "cloudvm/vdisk/create/pv", "cloudvm/vnic/search", "cloudvm/vnic/add",
+    "cloudvm/backup/{vmId}", "cloudvm/backup/create", "cloudvm/backup/{backupId}", "cloudvm/backup/restore",
+    "cloudvm/backup/modify", "cloudvm/snapshot/{vmId}", "cloudvm/snapshot/create", "cloudvm/snapshot/{snapshotId}",
+    "cloudvm/snapshot/restore", "cloudvm/snapshot/modify",
+    "resourcequota/search", "resourcequota/modify", "resourcequota/usableQuota", "cloudstorage/search",
+    "cloudtask/search", "cloudtask/cancel",
     "cloudmonitor/compute/current", "cloudmonitor/compute/history", "cloudmonitor/disk/history",
     "cloudmonitor/net/history", "cloudmonitor/everydisk/current", "cloudmonitor/everynet/current",
     "cloudmonitor/compute/currents",
     "cloudhost/search", "cloudhost/register", "cloudhost/{hostid}", "cloudhost/maintenance",
     "cloudalarm/search", "cloudalarm/relieve", "cloudalarm/acknowledge", "cloudalarm/shelve", "cloudalarm/history",
+    "cloudhost/events",
+    "cloudalarm/maintenance/create", "cloudalarm/maintenance/search", "cloudalarm/maintenance/{windowid}",
 }  # fmt: skip
 """The golden list. Whoever builds an operation adds its path here; everything else must say that it is not available.
 """
@@ -75,7 +90,7 @@ BUILT_PATHS = {
 
 def test_every_operation_of_the_document_is_declared_and_nothing_else_but_the_extensions() -> None:
     assert len(DOCUMENTED) == 92
-    assert len(EXTENSIONS) == 12
+    assert len(EXTENSIONS) == 16
     assert set(DECLARED) == set(DOCUMENTED) | set(EXTENSIONS)
 
 
@@ -102,9 +117,8 @@ def test_platform_operations_are_these() -> None:
 
 
 def test_what_is_not_built_yet_is_known() -> None:
-    delete_vm = ("DELETE", "cloudvm/{vmId}")
     built = {(operation.method, operation.path) for operation in BUILT}
-    assert built == {key for key in DECLARED if key[1] in BUILT_PATHS and key != delete_vm}
+    assert built == {key for key in DECLARED if key[1] in BUILT_PATHS}
 
 
 def _id(operation: Operation) -> str:
@@ -148,7 +162,8 @@ def test_ranges_and_choices_are_the_documents(operation: Operation) -> None:
 def test_answers_are_the_documents(operation: Operation) -> None:
     expected = {item["name"] if isinstance(item, dict) else item for item in _expected(operation)["fields"]}
     names = {field.name for field in operation.fields}
-    assert names == expected | MORE_FIELDS.get(operation.path, set())
+    more = set() if operation.method == "DELETE" else MORE_FIELDS.get(operation.path, set())
+    assert names == expected | more
 
 
 def test_no_name_on_the_wire_has_white_space() -> None:

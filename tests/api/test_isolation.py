@@ -9,7 +9,11 @@ import pytest
 from api.operations.table import SECTIONS
 from core.alarms.finding import Severity
 from core.alarms.rows import Alarm
+from core.compute.copy_rows import Backup, Snapshot
+from core.compute.rows import Disk
 from core.context import Role
+from core.network.rows import Vpc
+from core.tasks.rows import Task
 from core.timeseries.fields import Kind
 from tests.api.conftest import Cloud
 
@@ -18,9 +22,47 @@ PLATFORM = [operation for operation in OPERATIONS if operation.role is Role.PLAT
 BUILT_FOR_TENANTS = [item for item in OPERATIONS if item.is_built and item.role is Role.TENANT]
 
 VM = {"monitor.obj.type": "vm", "monitor.obj": "vm-3"}
+BOBS = ("vm-3", "alarm-bob", "vpc-bob", "disk-bob", "backup-bob", "snapshot-bob", "task-bob")
 LINE = {**VM, "lineType": "minute"}
 FOREIGN: dict[str, tuple[str, dict[str, object] | None]] = {
+    "POST cloudvm/create": (
+        "cloudvm/create",
+        {"vm.tenant.model": "debian-12", "vm.vcpu.num": 1, "vm.memory.mem": 512, "vnic.portgroupid": "vpc-bob"},
+    ),
     "GET cloudvm/{vmId}": ("cloudvm/vm-3", None),
+    **{
+        f"PUT cloudvm/{deed}": (f"cloudvm/{deed}", {"vm.id": "vm-3"})
+        for deed in ("start", "destroy", "shutdown", "restart", "modify")
+    },
+    "DELETE cloudvm/{vmId}": ("cloudvm/vm-3", None),
+    "GET cloudvm/connection/{vmId}": ("cloudvm/connection/vm-3", None),
+    "POST cloudvm/setadminpwd": ("cloudvm/setadminpwd", {"vm.id": "vm-3", "pwd": "secret"}),
+    "POST cloudvm/resumeCloudAgent": ("cloudvm/resumeCloudAgent", {"vm.id": "vm-3"}),
+    "POST cloudvm/editvncpwd": ("cloudvm/editvncpwd", {"vm.id": "vm-3", "vm.vncpasswd": "secret"}),
+    "POST cloudvm/setvncpwd": ("cloudvm/setvncpwd", {"vm.id": "vm-3"}),
+    "PUT cloudvm/cpu/modify": ("cloudvm/cpu/modify", {"vm.id": "vm-3", "vm.vcpu.num": 3}),
+    "PUT cloudvm/mem/modify": ("cloudvm/mem/modify", {"vm.id": "vm-3", "vm.memory.mem": 8192}),
+    "POST cloudvm/switchfirewalld": ("cloudvm/switchfirewalld", {"vm.id": "vm-3", "vm.firewalld.enable": "true"}),
+    "PUT cloudnetwork/vpc/modify": ("cloudnetwork/vpc/modify", {"vpc.id": "vpc-bob", "vpc.name": "mine"}),
+    "POST cloudnetwork/vpc/delete": ("cloudnetwork/vpc/delete", {"vpc.id": "vpc-bob"}),
+    "POST cloudvm/vdisk/add": ("cloudvm/vdisk/add", {"vdisk.vmid": "vm-3", "vdisk.size": 1}),
+    "DELETE cloudvm/vdisk/{vdiskId}": ("cloudvm/vdisk/disk-bob", None),
+    "PUT cloudvm/vdisk/extend": ("cloudvm/vdisk/extend", {"vdisk.id": "disk-bob", "vdisk.size": 99}),
+    "POST cloudvm/vdisk/search": ("cloudvm/vdisk/search", {"vdisk.vmid": "vm-3"}),
+    "POST cloudvm/vnic/search": ("cloudvm/vnic/search", {"vnic.vmid": "vm-3"}),
+    "POST cloudvm/vnic/add": ("cloudvm/vnic/add", {"vnic.vmid": "vm-1", "vnic.portgroupid": "vpc-bob"}),
+    "GET cloudvm/backup/{vmId}": ("cloudvm/backup/vm-3", None),
+    "POST cloudvm/backup/create": ("cloudvm/backup/create", {"backup.vmid": "vm-3", "backup.name": "b"}),
+    "DELETE cloudvm/backup/{backupId}": ("cloudvm/backup/backup-bob", None),
+    "PUT cloudvm/backup/restore": ("cloudvm/backup/restore", {"backup.id": "backup-bob"}),
+    "PUT cloudvm/backup/modify": ("cloudvm/backup/modify", {"backup.id": "backup-bob", "backup.desc": "mine"}),
+    "GET cloudvm/snapshot/{vmId}": ("cloudvm/snapshot/vm-3", None),
+    "POST cloudvm/snapshot/create": ("cloudvm/snapshot/create", {"snapshot.vmid": "vm-3", "snapshot.name": "s"}),
+    "DELETE cloudvm/snapshot/{snapshotId}": ("cloudvm/snapshot/snapshot-bob", None),
+    "PUT cloudvm/snapshot/restore": ("cloudvm/snapshot/restore", {"snapshot.id": "snapshot-bob"}),
+    "PUT cloudvm/snapshot/modify": ("cloudvm/snapshot/modify", {"snapshot.id": "snapshot-bob", "snapshot.desc": ""}),
+    "POST resourcequota/usableQuota": ("resourcequota/usableQuota", {"tenant.id": "bob"}),
+    "PUT cloudtask/cancel": ("cloudtask/cancel", {"startid": "task-bob"}),
     "POST cloudmonitor/compute/current": ("cloudmonitor/compute/current", VM),
     "POST cloudmonitor/compute/history": ("cloudmonitor/compute/history", LINE),
     "POST cloudmonitor/disk/history": ("cloudmonitor/disk/history", LINE),
@@ -39,6 +81,8 @@ FOREIGN: dict[str, tuple[str, dict[str, object] | None]] = {
 
 SEARCHES: dict[str, tuple[str, dict[str, object]]] = {
     "POST cloudvm/search": ("cloudvm/search", {"vm.id": "vm-3"}),
+    "POST cloudnetwork/vpc/search": ("cloudnetwork/vpc/search", {}),
+    "POST cloudtask/search": ("cloudtask/search", {"startid": "task-bob"}),
     "POST cloudalarm/search": ("cloudalarm/search", {"isfindPage": True, "alarm.objid": "vm-3"}),
     "POST cloudmonitor/compute/currents": (
         "cloudmonitor/compute/currents", {"monitor.obj.type": "vm", "monitor.objids": ["vm-3"]},
@@ -47,11 +91,15 @@ SEARCHES: dict[str, tuple[str, dict[str, object]]] = {
 """Searches that name what is bob's: alice finds nothing."""
 
 
+NOBODYS = {"GET cloudvm/model", "POST cloudstorage/search", "POST cloudnetwork/vpc/create"}
+"""What they answer is the same for all, or names no object."""
+
+
 def test_every_built_operation_is_in_the_matrix() -> None:
-    assert {operation.name for operation in BUILT_FOR_TENANTS} == FOREIGN.keys() | SEARCHES.keys()
+    assert {operation.name for operation in BUILT_FOR_TENANTS} == FOREIGN.keys() | SEARCHES.keys() | NOBODYS
 
 
-def _raise_alarm(cloud: Cloud) -> None:
+def _fill(cloud: Cloud) -> None:
     with cloud.services.database.platform(write=True) as session:
         session.add(
             Alarm(
@@ -60,27 +108,47 @@ def _raise_alarm(cloud: Cloud) -> None:
                 content_zh="高", content_en="high", created_at=cloud.clock.now(),
             )
         )  # fmt: skip
+        mine = {"tenant_id": cloud.bob_id, "created_at": cloud.clock.now()}
+        copy = {**mine, "vm_id": "vm-3", "name": "copy", "enabled": True, "storage_gb": 40}
+        session.add_all(
+            (
+                Vpc(id="vpc-bob", name="net", cidr="172.31.0.0/24", gateway="172.31.0.1", **mine),
+                Disk(id="disk-bob", vm_id="vm-3", device="vdb", size_gb=10, **mine),
+                Backup(id="backup-bob", host_id="host-1", **copy),
+                Snapshot(id="snapshot-bob", with_memory=True, vcpus=2, memory_mb=4096, **copy),
+                Task(id="task-bob", kind="vm.start", object_type="vm", object_id="vm-3", arguments={}, **mine),
+            )
+        )
+
+
+def _asked(cloud: Cloud, path: str, params: dict[str, object] | None) -> tuple[str, dict[str, object] | None]:
+    """The request with bob's true id."""
+    return path, params and {key: cloud.bob_id if item == "bob" else item for key, item in params.items()}
+
+
+def _absent(cloud: Cloud, text: str) -> str:
+    """The same about what nobody has."""
+    for name in (cloud.bob_id, *BOBS):
+        text = text.replace(name, f"{name.partition('-')[0]}-404")
+    return text
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_another_tenants_object_is_not_found(cloud: Cloud, name: str) -> None:
-    _raise_alarm(cloud)
-    path, params = FOREIGN[name]
+    _fill(cloud)
+    path, params = _asked(cloud, *FOREIGN[name])
     method = name.split()[0]
     answer = cloud.alice.call(method, path, params)
     assert answer.result == "1"
     assert "[not_found]" in answer.text
-    absent = answer.text.replace("vm-3", "vm-404").replace("alarm-bob", "alarm-404")
-    nobodys = {
-        key: str(value).replace("vm-3", "vm-404").replace("alarm-bob", "alarm-404")
-        for key, value in (params or {}).items()
-    }
-    assert cloud.alice.call(method, path.replace("vm-3", "vm-404"), nobodys).text == absent, "no probing"
+    nobodys = {key: _absent(cloud, str(value)) for key, value in (params or {}).items()}
+    absent = cloud.alice.call(method, _absent(cloud, path), nobodys).text
+    assert absent == _absent(cloud, answer.text), "no probing"
 
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_searches_do_not_find_another_tenants_objects(cloud: Cloud, name: str) -> None:
-    _raise_alarm(cloud)
+    _fill(cloud)
     path, params = SEARCHES[name]
     assert cloud.alice.call("POST", path, params).data == []
     for owner in (cloud.bob, cloud.platform):

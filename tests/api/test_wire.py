@@ -246,7 +246,7 @@ def test_a_revoked_token_is_refused_at_once(cloud: Cloud) -> None:
 
 
 def test_operations_that_are_not_built_say_so_after_token_and_role(cloud: Cloud) -> None:
-    assert "not_built" in cloud.alice.call("PUT", "cloudvm/start", {"vm.id": "vm-1"}).text
+    assert "not_built" in cloud.alice.call("POST", "vroute/create", {}).text
     assert "forbidden" in cloud.alice.call("PUT", "resourcequota/modify").text
     assert cloud.client("wrong").call("PUT", "cloudvm/start").result == "1003"
 

@@ -1,7 +1,7 @@
-"""From the death of a host to the person who is told, beside a real Prometheus and a real Alertmanager on the same pages.
+"""From the death of a host to the person who is told, beside a real Prometheus and Alertmanager on the same pages.
 
 Both scrape the simulated hosts of a process of its own at the same interval. The peer has its usual settings: rules
-every 15 s, `up == 0` for 1m, group_wait 30 s; each host is a group, so that no alert waits for another one's group.
+every 15 s, `up == 0` for 1m, group_wait 30 s; each host is a group, so that no alert waits for another's group.
 STARVC_DETECTION_CRASHES (3) says how many hosts crash, at different moments of the slots; STARVC_DETECTION_INTERVAL (10)
 is the scrape interval in seconds.
 """

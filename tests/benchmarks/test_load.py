@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,11 @@ def prometheus(folder: Path, targets: Path, port: int) -> Iterator[subprocess.Po
         yield process
 
 
-def metrics(port: int) -> dict[tuple[str, str], float]:
-    """Our own counters: (name, labels) -> value, the cloud's fields left out."""
+Counters = Mapping[tuple[str, str], float]
+
+
+def metrics(port: int) -> Counters:
+    """The counters of a server: (name, labels) -> value, our cloud's fields left out."""
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, headers={"accept-encoding": "identity"}).text
     return {
         (name, labels or ""): float(value)
@@ -90,23 +93,82 @@ def metrics(port: int) -> dict[tuple[str, str], float]:
     }
 
 
-def grown(before: dict[tuple[str, str], float], after: dict[tuple[str, str], float], name: str) -> float:
+def grown(before: Counters, after: Counters, name: str) -> float:
     """By how much a counter grew, all its labels together."""
     return sum(value - before.get(key, 0.0) for key, value in after.items() if key[0] == name)
 
 
-def split(before: dict[tuple[str, str], float], after: dict[tuple[str, str], float], cycles: float) -> dict[str, float]:
-    """CPU seconds per cycle by phase; of rollup, rules and hosts their duration, an upper bound in a loaded process."""
-    wanted = {
-        "fetch": ("starvc_collector_cpu_seconds_total", 'phase="fetch"'),
-        "parse": ("starvc_collector_cpu_seconds_total", 'phase="parse"'),
-        "rates": ("starvc_collector_cpu_seconds_total", 'phase="rates"'),
-        "write": ("starvc_collector_cpu_seconds_total", 'phase="write"'),
-        "rollup": ("starvc_job_duration_seconds_sum", 'job="lines"'),
-        "rules": ("starvc_job_duration_seconds_sum", 'job="rules"'),
-        "hosts": ("starvc_job_duration_seconds_sum", 'job="hosts"'),
-    }
-    return {phase: (after[key] - before.get(key, 0.0)) / cycles for phase, key in wanted.items()}
+def phases(before: Counters, after: Counters) -> dict[str, float]:
+    """CPU seconds by phase of the collector and by job of the aggregator."""
+    found = {}
+    for name, label in (("starvc_collector_cpu_seconds_total", "phase"), ("starvc_job_cpu_seconds_total", "job")):
+        for (metric, labels), value in after.items():
+            if metric == name:
+                found[labels.removeprefix(f'{label}="').removesuffix('"')] = value - before.get((metric, labels), 0.0)
+    return found
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What both processes used over the same `cycles`, ours first; `page` is the CPU time of one `/metrics`.
+
+    On a machine that is too busy to serve the pages both read fewer of them: `samples` tells, and the CPU time of a
+    million samples compares them all the same.
+    """
+
+    usages: tuple[Usage, Usage]
+    peaks: tuple[float, float]
+    samples: tuple[float, float]
+    cycles: float
+    before: Counters
+    after: Counters
+    page: float
+
+    def table(self) -> Iterator[str]:
+        ours, theirs = (usage.cpu / self.cycles for usage in self.usages)
+        split = {name: spent / self.cycles for name, spent in phases(self.before, self.after).items()}
+        read, appended = (number / self.cycles for number in self.samples)
+        missed = grown(self.before, self.after, "starvc_collector_missed_slots_total")
+        yield f"{HOSTS} hosts, {VMS} VMs, {INTERVAL} s, {self.cycles:.0f} cycles"
+        yield f"{'CPU s a cycle':<24}{'starvc':>10}{'Prometheus':>12}{'ratio':>8}"
+        for name, spent in sorted(split.items(), key=lambda item: -item[1]):
+            yield f"  {name:<22}{spent:>10.2f}"
+        yield f"  {'all the rest':<22}{ours - sum(split.values()):>10.2f}"
+        yield f"{'total':<24}{ours:>10.2f}{theirs:>12.2f}{ours / theirs:>8.2f}"
+        yield f"{'samples a cycle':<24}{read:>10,.0f}{appended:>12,.0f}{read / appended:>8.2f}"
+        ours, theirs = 1e6 * ours / read, 1e6 * theirs / appended
+        yield f"{'CPU s of 10^6 samples':<24}{ours:>10.2f}{theirs:>12.2f}{ours / theirs:>8.2f}"
+        mine, other = (usage.memory for usage in self.usages)
+        yield f"{'MB at the end':<24}{mine:>10.0f}{other:>12.0f}{mine / other:>8.2f}"
+        yield f"{'MB at most':<24}{self.peaks[0]:>10.0f}{self.peaks[1]:>12.0f}"
+        yield f"{'missed slots':<24}{missed:>10.0f}"
+        yield f"{'  before, warming up':<24}{grown({}, self.before, 'starvc_collector_missed_slots_total'):>10.0f}"
+        yield f"{'CPU s of one /metrics':<24}{self.page:>10.2f}"
+
+
+def measure(ports: tuple[int, int], pids: tuple[int, int]) -> Measured:
+    """For MINUTES, with a line per cycle."""
+    before, theirs_before = (metrics(port) for port in ports)
+    start, began = [Usage.of(pid) for pid in pids], time.monotonic()
+    end, peaks = start, (0.0, 0.0)
+    while time.monotonic() - began < 60 * MINUTES:
+        time.sleep(INTERVAL)
+        end = [Usage.of(pid) for pid in pids]
+        peaks = max(peaks[0], end[0].memory), max(peaks[1], end[1].memory)
+        mine, other = ((b.cpu - a.cpu) for a, b in zip(start, end, strict=True))
+        print(f"{time.monotonic() - began:5.0f} s  starvc {mine:6.1f} CPU s {end[0].memory:5.0f} MB", end="  ")
+        print(f"Prometheus {other:6.1f} CPU s {end[1].memory:5.0f} MB  ratio {mine / other:.2f}", flush=True)
+    cycles = (time.monotonic() - began) / INTERVAL
+    idle = Usage.of(pids[0]).cpu
+    after = metrics(ports[0])
+    page = Usage.of(pids[0]).cpu - idle
+    theirs_after = metrics(ports[1])
+    samples = (
+        grown(before, after, "starvc_collector_samples_total"),
+        grown(theirs_before, theirs_after, "prometheus_tsdb_head_samples_appended_total"),
+    )
+    ours, theirs = (Usage(b.cpu - a.cpu, b.memory) for a, b in zip(start, end, strict=True))
+    return Measured((ours, theirs), peaks, samples, cycles, before, after, page)
 
 
 @pytest.mark.benchmark
@@ -119,28 +181,9 @@ def test_500_hosts_and_10000_vms_beside_prometheus(tmp_path: Path) -> None:
     ):
         eventually(lambda: metrics(ours).get(("starvc_collector_targets", "")) == 2 * HOSTS, 60, 1.0)
         time.sleep(WARM_UP)
-        began, counters = time.monotonic(), metrics(ours)
-        start = [Usage.of(process.pid) for process in (starvc, peer)]
-        end = start
-        while time.monotonic() - began < 60 * MINUTES:
-            time.sleep(INTERVAL)
-            end = [Usage.of(process.pid) for process in (starvc, peer)]
-            mine, other = ((b.cpu - a.cpu) for a, b in zip(start, end, strict=True))
-            elapsed = time.monotonic() - began
-            print(f"{elapsed:5.0f} s  starvc {mine:6.1f} CPU s {end[0].memory:5.0f} MB", end="  ")
-            print(f"Prometheus {other:6.1f} CPU s {end[1].memory:5.0f} MB  ratio {mine / other:.2f}", flush=True)
-        cycles = (time.monotonic() - began) / INTERVAL
-        last = metrics(ours)
+        measured = measure((ours, theirs), (starvc.pid, peer.pid))
         starvc.send_signal(signal.SIGTERM)
         assert starvc.wait(30) == 0
 
-    mine, other = ((b.cpu - a.cpu) / cycles for a, b in zip(start, end, strict=True))
-    missed, samples = (grown(counters, last, f"starvc_collector_{name}_total") for name in ("missed_slots", "samples"))
-    print(f"\n{HOSTS} hosts, {VMS} VMs, {INTERVAL} s, {cycles:.0f} cycles, {samples / cycles:,.0f} samples a cycle")
-    phases = split(counters, last, cycles)
-    print("CPU s a cycle: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in phases.items()))
-    print(
-        f"CPU s a cycle: starvc {mine:.2f}, Prometheus {other:.2f}, ratio {mine / other:.2f}; missed slots {missed:.0f}"
-    )
-    print(f"memory: starvc {end[0].memory:.0f} MB, Prometheus {end[1].memory:.0f} MB")
-    assert samples > 0
+    print("", *measured.table(), sep="\n")
+    assert measured.samples[0] > 0

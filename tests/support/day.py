@@ -127,7 +127,7 @@ class Day:
         self._away_until = self._store_away_until = 0.0
         self._spool: deque[list[Frame]] = deque()
         self._offsets = {(host, page): self.chance.uniform(0, INTERVAL) for host in self.hosts for page in PAGES}
-        self._due = {key: offset for key, offset in self._offsets.items()}
+        self._due = dict(self._offsets)
         self.history: list[tuple[int, str, str, Change]] = []
         self._add_hosts()
         self._restart()

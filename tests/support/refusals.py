@@ -27,7 +27,7 @@ class Refusal:
 
 
 def refusals(folder: Path) -> Iterator[Refusal]:
-    for file in sorted(folder.rglob("*.py")):
+    for file in [folder] if folder.is_file() else sorted(folder.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         known = dict(_assignments(tree))
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -62,7 +62,10 @@ def _strings(node: ast.expr, known: dict[str, ast.expr]) -> Iterator[str | None]
         case ast.IfExp(body=first, orelse=second):
             yield from _strings(first, known)
             yield from _strings(second, known)
-        case ast.Name(id=name) if name in known:
+        case ast.Dict(values=values):
+            for value in values:
+                yield from _strings(value, known)
+        case (ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name))) if name in known:
             yield from _strings(known[name], known)
         case _:
             yield None

@@ -33,7 +33,7 @@ from core.drivers.compute import (
     Watch,
 )
 from core.drivers.compute import Refused as RefusedByDriver
-from core.drivers.simulated import machines
+from core.drivers.simulated import copies, machines
 from core.drivers.simulated.faults import Deed
 from core.drivers.simulated.fleet import Fleet
 
@@ -205,24 +205,24 @@ class SimulatedCompute:
     # --- snapshots and backups
 
     def ensure_snapshot(self, at: VmAt, snapshot_id: str, watch: Watch) -> None:
-        self._do(Deed.SNAPSHOT, at, lambda fleet, now: machines.snapshot(fleet, at, snapshot_id, now), watch)
+        self._do(Deed.SNAPSHOT, at, lambda fleet, now: copies.snapshot(fleet, at, snapshot_id, now), watch)
 
     def revert(self, at: VmAt, snapshot_id: str, watch: Watch) -> VmFacts:
-        return self._do(Deed.REVERT, at, lambda fleet, now: machines.revert(fleet, at, snapshot_id, now), watch)
+        return self._do(Deed.REVERT, at, lambda fleet, now: copies.revert(fleet, at, snapshot_id, now), watch)
 
     def ensure_snapshot_gone(self, at: VmAt, snapshot_id: str) -> None:
-        self._do(Deed.SNAPSHOT, at, lambda fleet, _: machines.remove_snapshot(fleet, at, snapshot_id))
+        self._do(Deed.SNAPSHOT, at, lambda fleet, _: copies.remove_snapshot(fleet, at, snapshot_id))
 
     def ensure_backup(self, at: VmAt, backup_id: str, watch: Watch) -> BackupFacts:
-        size = self._do(Deed.BACKUP, at, lambda fleet, now: machines.back_up(fleet, at, backup_id, now), watch)
+        size = self._do(Deed.BACKUP, at, lambda fleet, now: copies.back_up(fleet, at, backup_id, now), watch)
         return BackupFacts(backup_id=backup_id, size_gb=size)
 
     def restore(self, at: VmAt, backup_id: str, watch: Watch) -> VmFacts:
-        return self._do(Deed.RESTORE, at, lambda fleet, now: machines.restore(fleet, at, backup_id, now), watch)
+        return self._do(Deed.RESTORE, at, lambda fleet, now: copies.restore(fleet, at, backup_id, now), watch)
 
     def ensure_backups_gone(self, host_id: str, backup_ids: Sequence[str]) -> None:
         at = VmAt(host_id, "")
-        self._world.change(_allowed(Deed.BACKUP, at, lambda fleet, _: machines.remove_backups(fleet, backup_ids)))
+        self._world.change(_allowed(Deed.BACKUP, at, lambda fleet, _: copies.remove_backups(fleet, backup_ids)))
 
     # --- how it goes
 

@@ -3,9 +3,7 @@ in. Raises Refused with nothing changed. Duration, progress and failures on dema
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil
 
 from core.drivers.compute import (
     DiskFacts,
@@ -23,12 +21,10 @@ from core.drivers.compute import (
 from core.drivers.simulated.datacentre import SimDisk, SimHost, SimNic, SimVm, image_path
 from core.drivers.simulated.faults import VmCondition
 from core.drivers.simulated.fleet import OVERCOMMIT, Fleet
-from core.drivers.simulated.records import Saved, SavedDisk, Volume
+from core.drivers.simulated.records import Volume
 from core.errors import Conflict
 
 _BRIDGE = "br0"
-_BACKUP_SHARE = 0.5
-"""Of a disk's size: what a backup of it takes, packed."""
 
 
 def find(fleet: Fleet, at: VmAt) -> SimVm | None:
@@ -78,7 +74,7 @@ def begin(fleet: Fleet, host_id: str, wish: VmWish, at: float) -> None:
         return
     host = fleet.directory.host(host_id)
     _ensure_source(fleet, wish.source)
-    _ensure_room(fleet, host, sum(disk.size_gb for disk in wish.disks if disk.volume_id is None))
+    ensure_room(fleet, host, sum(disk.size_gb for disk in wish.disks if disk.volume_id is None))
     if problem := fleet.lack(host, wish.vcpus, wish.memory_mb, overcommit=OVERCOMMIT):
         raise Refused(problem)
     vm = SimVm(
@@ -115,7 +111,7 @@ def _ensure_source(fleet: Fleet, source: FromImage | FromVm) -> None:
         raise Refused(f"the template {template.id} is running")
 
 
-def _ensure_room(fleet: Fleet, host: SimHost, more_gb: int) -> None:
+def ensure_room(fleet: Fleet, host: SimHost, more_gb: int) -> None:
     """Disks are counted with their full sizes."""
     used = sum(disk.size_gb for i in fleet.residents(host.index) for disk in fleet.vms[i].disks)
     used += sum(volume.size_gb for volume in fleet.records.volumes.values() if volume.host == host.id)
@@ -179,16 +175,16 @@ def attach(fleet: Fleet, at: VmAt, wish: DiskWish) -> DiskFacts:
         if volume is not None:
             known = replace(known, size_gb=volume.size_gb)
         else:
-            _ensure_room(fleet, fleet.directory.host(at.host_id), wish.size_gb)
+            ensure_room(fleet, fleet.directory.host(at.host_id), wish.size_gb)
         vm = replace(vm, disks=(*vm.disks, known))
         fleet.describe(vm)
     return disk_facts(vm, known)
 
 
 def detach(fleet: Fleet, at: VmAt, disk_id: str, *, keep: bool) -> None:
-    vm = get(fleet, at)
-    gone = next((disk for disk in vm.disks if disk.id == disk_id), None)
-    if gone is None:
+    vm = find(fleet, at)
+    gone = next((disk for disk in vm.disks if disk.id == disk_id), None) if vm else None
+    if vm is None or gone is None:
         return
     fleet.describe(replace(vm, disks=tuple(disk for disk in vm.disks if disk is not gone)))
     if keep:
@@ -203,7 +199,7 @@ def extend(fleet: Fleet, at: VmAt, disk_id: str, size_gb: int) -> DiskFacts:
     if old is None:
         raise Refused(f"{vm.id} has no disk {disk_id}")
     if size_gb > old.size_gb:
-        _ensure_room(fleet, fleet.directory.host(at.host_id), size_gb - old.size_gb)
+        ensure_room(fleet, fleet.directory.host(at.host_id), size_gb - old.size_gb)
         grown = replace(old, size_gb=size_gb)
         vm = replace(vm, disks=tuple(grown if disk is old else disk for disk in vm.disks))
         fleet.describe(vm)
@@ -213,7 +209,7 @@ def extend(fleet: Fleet, at: VmAt, disk_id: str, size_gb: int) -> DiskFacts:
 
 def create_volume(fleet: Fleet, host_id: str, volume_id: str, size_gb: int) -> None:
     if volume_id not in fleet.records.volumes:
-        _ensure_room(fleet, fleet.directory.host(host_id), size_gb)
+        ensure_room(fleet, fleet.directory.host(host_id), size_gb)
         fleet.records.volumes[volume_id] = Volume(volume_id, host_id, size_gb)
         fleet.load.ensure_disk(volume_id)
 
@@ -233,91 +229,9 @@ def plug(fleet: Fleet, at: VmAt, wish: NicWish) -> NicFacts:
 
 
 def unplug(fleet: Fleet, at: VmAt, nic_id: str) -> None:
-    vm = get(fleet, at)
+    vm = find(fleet, at)
+    if vm is None:
+        return
     nics = tuple(nic for nic in vm.nics if nic.id != nic_id)
     if nics != vm.nics:
         fleet.describe(replace(vm, nics=nics))
-
-
-# --- snapshots and backups
-
-
-def save(fleet: Fleet, at: VmAt, id_: str, now: float) -> Saved:
-    """The VM as it is."""
-    vm = get(fleet, at)
-    condition = fleet.vm_conditions[vm.index]
-    disks = tuple(SavedDisk(disk, fleet.load.moment(disk.id, now)) for disk in vm.disks)
-    return Saved(id_, vm.id, at.host_id, condition.vcpus, condition.memory_mb, condition.on, disks, vm.nics)
-
-
-def snapshot(fleet: Fleet, at: VmAt, snapshot_id: str, now: float) -> None:
-    kept = fleet.records.snapshots.get(at.vm_id, ())
-    if snapshot_id not in {saved.id for saved in kept}:
-        fleet.records.snapshots[at.vm_id] = (*kept, save(fleet, at, snapshot_id, now))
-
-
-def revert(fleet: Fleet, at: VmAt, snapshot_id: str, now: float) -> VmFacts:
-    """Disks, size, NICs and power are those of the snapshot."""
-    kept = fleet.records.snapshots.get(at.vm_id, ())
-    saved = next((one for one in kept if one.id == snapshot_id), None)
-    if saved is None:
-        raise Refused(f"{at.vm_id} has no snapshot {snapshot_id}")
-    vm = get(fleet, at)
-    now_is = fleet.vm_conditions[vm.index]
-    host = fleet.directory.host(at.host_id)
-    if problem := fleet.lack(
-        host, saved.vcpus - now_is.vcpus, saved.memory_mb - now_is.memory_mb, overcommit=OVERCOMMIT
-    ):
-        raise Refused(problem)
-    fleet.set_power(vm.id, on=False, at=now)
-    _take_disks_back(fleet, vm, saved, now)
-    fleet.describe(replace(fleet.vms[vm.index], nics=saved.nics))
-    fleet.resize(vm.id, vcpus=saved.vcpus, memory_mb=saved.memory_mb, at=now, overcommit=OVERCOMMIT)
-    fleet.set_power(vm.id, on=saved.on, at=now)
-    return facts(fleet, fleet.vms[vm.index])
-
-
-def remove_snapshot(fleet: Fleet, at: VmAt, snapshot_id: str) -> None:
-    kept = tuple(saved for saved in fleet.records.snapshots.get(at.vm_id, ()) if saved.id != snapshot_id)
-    if kept:
-        fleet.records.snapshots[at.vm_id] = kept
-    else:
-        fleet.records.snapshots.pop(at.vm_id, None)
-
-
-def back_up(fleet: Fleet, at: VmAt, backup_id: str, now: float) -> int:
-    """The GB that the backup takes."""
-    known = fleet.records.backups.get(backup_id)
-    if known is None:
-        known = fleet.records.backups[backup_id] = save(fleet, at, backup_id, now)
-    return ceil(sum(saved.disk.size_gb for saved in known.disks) * _BACKUP_SHARE)
-
-
-def restore(fleet: Fleet, at: VmAt, backup_id: str, now: float) -> VmFacts:
-    vm = get(fleet, at)
-    if fleet.vm_conditions[vm.index].on:
-        raise Refused(f"{vm.id} is running")
-    saved = fleet.records.backups.get(backup_id)
-    if saved is None:
-        raise Refused(f"there is no backup {backup_id}")
-    _take_disks_back(fleet, vm, saved, now)
-    fleet.records.snapshots.pop(vm.id, None)
-    return facts(fleet, fleet.vms[vm.index])
-
-
-def remove_backups(fleet: Fleet, backup_ids: Sequence[str]) -> None:
-    for backup_id in backup_ids:
-        fleet.records.backups.pop(backup_id, None)
-
-
-def _take_disks_back(fleet: Fleet, vm: SimVm, saved: Saved, now: float) -> None:
-    wanted = tuple(one.disk for one in saved.disks)
-    more = sum(disk.size_gb for disk in wanted) - sum(disk.size_gb for disk in vm.disks)
-    if more > 0:
-        _ensure_room(fleet, fleet.directory.host(fleet.centre.hosts[fleet.homes[vm.index]].id), more)
-    for disk in vm.disks:
-        if disk.id not in {one.id for one in wanted}:
-            fleet.load.forget_disk(disk.id)
-    fleet.describe(replace(vm, disks=wanted))
-    for one in saved.disks:
-        fleet.load.take_back(one.disk.id, one.moment, now)

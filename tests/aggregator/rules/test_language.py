@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from aggregator.rules.durations import Duration, parse
+from aggregator.rules.language import Rule, TroubleIn
 from aggregator.rules.load import load_files, parse_rules
 from aggregator.rules.source import Problem, RulesInvalid
-from core.alarms.finding import NoDataPolicy, Relief, Severity
+from aggregator.rules.troubles import Trouble
+from core.alarms.finding import FlapPolicy, NoDataPolicy, Relief, Severity
 
 REST = "    category: cpu\n    message: {zh: a, en: b}\n    runbook: c\n"
 CPU = "    when: {threshold: {field: cpu_rate}}\n"
@@ -210,3 +212,29 @@ def test_durations(text: str, expected: Duration) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="allowed: a number and one of"):
         parse(text)
+
+
+def one(text: str) -> Rule:
+    (rule,) = parse_rules("my.yaml", f"version: 1\nrules:\n  - id: a\n{REST}{text}", 10.0)
+    return rule
+
+
+def test_flapping_is_the_rules_own_or_the_usual_one() -> None:
+    own = "    flapping: {begin: 4, end: 1, half_life: 3 scrapes}\n"
+    assert one(f"    kind: host\n{CPU}{HIGH}{own}").policy(5.0).flap == FlapPolicy(4.0, 1.0, 30.0)
+    assert one(f"    kind: host\n{CPU}{HIGH}").policy(5.0).flap == FlapPolicy()
+    with pytest.raises(RulesInvalid, match=r"end 4 is not below begin 4.*less than 4"):
+        one(f"    kind: host\n{CPU}{HIGH}    flapping: {{begin: 4, end: 4}}\n")
+
+
+def test_troubles_befall_what_they_can_befall() -> None:
+    trouble = "    when: {{trouble: {{in: [{}]}}}}\n    severity: low\n"
+    assert one("    kind: platform\n" + trouble.format("own_link_lost")).condition == TroubleIn(
+        frozenset({Trouble.OWN_LINK_LOST})
+    )
+    with pytest.raises(RulesInvalid, match=r"own_link_lost does not befall a host.*fencing_failed, vms_stranded"):
+        one("    kind: host\n" + trouble.format("own_link_lost"))
+    with pytest.raises(RulesInvalid, match=r"does not befall a vm.*rules of kind platform or host"):
+        one("    kind: vm\n" + trouble.format("vms_stranded"))
+    with pytest.raises(RulesInvalid, match=r"platform has no field 'cpu_rate'"):
+        one(f"    kind: platform\n{CPU}{HIGH}")

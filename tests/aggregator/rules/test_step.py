@@ -145,7 +145,7 @@ def test_downtime_is_not_evidence(around, clock, database) -> None:
 
 
 @on_sqlite
-def test_a_store_that_is_down_for_ten_minutes_raises_the_alarm_that_says_so_and_changes_nothing_else(around, clock, monkeypatch) -> None:
+def test_ten_minutes_without_the_store_raise_what_says_so_and_change_nothing_else(around, clock, monkeypatch) -> None:
     rules = Rules(around, INTERVAL)
     assert live(rules, around, clock, 40, cpu=90.0) == ["host-cpu raised"]
 

@@ -12,7 +12,8 @@ from sqlalchemy import exists, func, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
-from core.compute.rows import Disk, Nic, Vm
+from core.compute.model_rows import Entry
+from core.compute.rows import Disk, Nic, StoredSize, Vm
 from core.db.engine import Database
 from core.db.scope import Unscoped
 from core.db.session import PlatformSession, TenantSession
@@ -217,3 +218,21 @@ def test_the_platform_sees_all(two: Database) -> None:
         assert isinstance(session, PlatformSession)
         assert session.scalar(select(func.count()).select_from(Vm)) == 2
         assert session.scalar(select(func.count()).select_from(Nic)) == 0
+
+
+def test_what_is_shared_is_read_by_all_and_written_by_none(two: Database) -> None:
+    with two.platform(write=True) as session:
+        session.add(Entry(id="dict-1", type="tenant_type", label="a", value="b"))
+    with two.tenant("mine") as session:
+        assert session.scalars(select(Entry.value)).all() == ["b"]
+        assert session.scalar(select(func.sum(StoredSize.size_gb))) == 2, "sizes, and not whose"
+    deeds: list[Deed] = [
+        lambda session: session.execute(sa.update(Entry).values(label="mine")),
+        lambda session: session.execute(sa.delete(Entry)),
+        lambda session: session.execute(sa.delete(StoredSize)),
+        lambda session: session.add(Entry(id="dict-2", type="t", label="l", value="v")) or session.flush(),
+        lambda session: setattr(session.get_one(Entry, "dict-1"), "label", "mine") or session.flush(),
+    ]
+    for deed in deeds:
+        with pytest.raises(Unscoped), two.tenant("mine", write=True) as session:
+            deed(session)

@@ -176,6 +176,7 @@ def test_families_and_labels_are_those_of_the_real_exporter(kind: str, render: s
 def test_a_host_uses_at_least_what_its_vms_use() -> None:
     _, pages = fleet()
     for host in range(3):
+
         def used(at: float, host: int = host) -> tuple[float, float]:
             page = pages.host_page(host, at)
             busy = sum(of(page, "node_cpu_seconds_total", mode=mode) for mode in ("user", "system", "softirq"))

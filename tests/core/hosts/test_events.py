@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from core.db.engine import Database
-from core.hosts.events import FindHostEvents, HostEventDetails, Note, record_note, record_transition, search
+from core.hosts.events import FindHostEvents, HostEventDetails, Known, Note, record_note, record_transition, search
 from core.hosts.rows import HostReason, HostState
 from core.hosts.state import Transition
 from core.settings import Settings
@@ -60,5 +60,5 @@ def test_an_event_says_everything(desk: Desk) -> None:
     assert event == HostEventDetails(
         id=event.id, host_id="h1", at=desk.clock.now() + timedelta(minutes=1), from_state=HostState.HA_DETECTING,
         to_state=HostState.STOPPED, reason=HostReason.FENCED, urgent=False, detector="d1",
-        evidence={"probe": "refused"},
+        evidence=(Known(name="probe", value="refused"),),
     )  # fmt: skip

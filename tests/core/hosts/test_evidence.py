@@ -39,7 +39,9 @@ def test_samples_are_counted_once_and_in_a_row() -> None:
     pulse, host = Pulse(), a_host("h1")
     pulse.watch([host], NOW)
     for at, up in ((1, 1.0), (1, 1.0), (11, 1.0), (21, 0.0), (21, 0.0)):
-        pulse.hear(samples(("h1/node", CLOCK + at, up), ("h1/libvirt", CLOCK + at, 1.0), ("other/node", CLOCK, 1.0)))
+        pulse.hear(
+            samples(("h1/node", CLOCK + at, up), ("h1/libvirt", CLOCK + at, 1.0), ("other/node", CLOCK, 1.0)), NOW
+        )
     node, libvirt = pulse.of(host)
     assert node == Beat("node", CLOCK + 21, misses=1)
     assert libvirt == Beat("libvirt", CLOCK + 21, goods=3, good_from=CLOCK + 1)
@@ -48,7 +50,7 @@ def test_samples_are_counted_once_and_in_a_row() -> None:
 def test_a_sample_that_says_nothing_is_none() -> None:
     pulse, host = Pulse(), a_host("h1")
     pulse.watch([host], NOW)
-    pulse.hear(samples(("h1/node", CLOCK + 1, float("nan"))))
+    pulse.hear(samples(("h1/node", CLOCK + 1, float("nan"))), NOW)
     assert pulse.of(host)[0] == Beat("node", CLOCK)
 
 
@@ -60,7 +62,7 @@ def test_silence_counts_from_the_beginning_of_the_watch_not_from_an_old_sample()
 def test_beginning_anew_forgets_misses() -> None:
     pulse, host = Pulse(), a_host("h1")
     pulse.watch([host], NOW)
-    pulse.hear(samples(("h1/node", CLOCK + 1, 0.0)))
+    pulse.hear(samples(("h1/node", CLOCK + 1, 0.0)), NOW)
     pulse.restart(NOW + timedelta(hours=1))
     assert pulse.of(host)[0] == Beat("node", CLOCK + 3600)
 
@@ -139,3 +141,12 @@ def test_one_host_alone_is_no_reason_to_doubt_ourselves() -> None:
 def test_many_that_are_silent_because_we_are_blind_do_not_engage_the_brake() -> None:
     fleet, _ = run((0, Survey(9, 9, 9, 0)))
     assert not fleet.braked
+
+
+def test_a_sample_from_the_future_is_none() -> None:
+    pulse, host = Pulse(), a_host("h1")
+    pulse.watch([host], NOW)
+    pulse.hear(samples(("h1/node", CLOCK + 3600, 1.0), ("h1/libvirt", CLOCK + 30, 1.0)), NOW)
+    node, libvirt = pulse.of(host)
+    assert node == Beat("node", CLOCK)
+    assert libvirt.goods == 1

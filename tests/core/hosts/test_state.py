@@ -309,3 +309,10 @@ def test_of_detectors_that_decide_on_the_same_status_all_but_one_are_refused(
 def test_an_answer_to_the_probe_is_as_good_as_a_sample() -> None:
     assert heard(evidence(probe=Probe.ANSWERS), NOW, POLICY)
     assert not lost(evidence(probe=Probe.ANSWERS), NOW, POLICY)
+
+
+def test_silence_without_a_failed_scrape_needs_an_interval_of_unanswered_probes() -> None:
+    silent = evidence(Beat("node", CLOCK - 1000, goods=5), probe=Probe.SILENT)
+    assert not lost(replace(silent, unanswered_for=POLICY.interval - 0.1), NOW, POLICY)
+    assert lost(replace(silent, unanswered_for=POLICY.interval), NOW, POLICY)
+    assert lost(evidence(missed(), probe=Probe.SILENT, unanswered_for=0.0), NOW, POLICY)

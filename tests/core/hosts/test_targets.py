@@ -13,7 +13,7 @@ from core.compute.rows import Vm
 from core.db.engine import Database
 from core.errors import Invalid
 from core.hosts.rows import Host, HostState
-from core.hosts.targets import Exporter, Target, as_file_sd, from_file_sd, list_targets
+from core.hosts.targets import Exporter, Target, TargetReader, as_file_sd, from_file_sd, list_targets
 from core.tenancy.rows import Tenant
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,6 +41,22 @@ def test_every_host_is_scraped_with_the_vms_that_the_inventory_places_on_it(data
     assert [target.id for target in targets] == ["h-1/libvirt", "h-1/node", "h-2/node"]
     assert targets[0].vms == {"u0": "vm-0", "u1": "vm-1"}
     assert targets[2] == Target("h-2/node", "h-2", Exporter.NODE, "http://h-2:9100/metrics")
+
+
+def test_a_reader_gives_the_same_list_until_the_tables_say_something_else(database: Database) -> None:
+    reader = TargetReader()
+    with database.platform(write=True) as session:
+        assert reader.read(session) == ()
+        session.add(Tenant(id="t-1", name="one", created_at=NOW))
+        session.add(host("h-1", vm_exporter_url="http://h-1:9177/metrics"))
+        session.flush()
+        session.add(vm(0, "h-1"))
+        session.flush()
+        before = reader.read(session)
+        assert reader.read(session) is before
+        session.add(vm(1, "h-1"))
+        session.flush()
+        assert reader.read(session) == list_targets(session) != before
 
 
 def vm(number: int, place: str | None) -> Vm:

@@ -251,16 +251,19 @@ def upgrade() -> None:
     sa.Column('tenant_id', sa.String(length=64), nullable=False),
     sa.Column('vm_id', sa.String(length=64), nullable=False),
     sa.Column('host_id', sa.String(length=64), nullable=False),
+    sa.Column('storage_id', sa.String(length=64), nullable=True),
     sa.Column('name', sa.String(length=128), nullable=False),
     sa.Column('description', sa.String(length=1024), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
     sa.Column('storage_gb', sa.Integer(), nullable=False),
     sa.Column('size_gb', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['storage_id'], ['storage.id'], name=op.f('fk_backup_storage_id')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_backup_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_backup'))
     )
     with op.batch_alter_table('backup', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_backup_storage_id'), ['storage_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_backup_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_backup_vm_id'), ['vm_id'], unique=False)
 
@@ -503,6 +506,7 @@ def downgrade() -> None:
     with op.batch_alter_table('backup', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_backup_vm_id'))
         batch_op.drop_index(batch_op.f('ix_backup_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_backup_storage_id'))
 
     op.drop_table('backup')
     with op.batch_alter_table('alarm_transition', schema=None) as batch_op:

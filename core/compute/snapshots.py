@@ -1,0 +1,194 @@
+"""Snapshots: what a VM was, kept on its own disks. A VM that runs is kept with its memory where its hypervisor can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from annotated_types import MaxLen, MinLen
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.compute import locks, operations
+from core.compute.copy_rows import Snapshot
+from core.compute.operations import EITHER, QUIET
+from core.compute.rows import VmLock, VmState
+from core.compute.vms import VmRef
+from core.context import Context, Started
+from core.db.search import exactly
+from core.errors import Conflict, NotFound
+from core.ids import new_id
+from core.tasks.claims import TaskFacts
+from core.tasks.context import TaskContext
+from core.tasks.kinds import Kind, Write, declare, nothing_to_withdraw
+from core.tenancy.quotas import Amounts
+
+_LIMIT: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateSnapshot:
+    name: Annotated[str, MinLen(1), MaxLen(128)]
+    description: Annotated[str, MaxLen(1024)] = ""
+    vm_id: Annotated[str, MaxLen(64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedSnapshot:
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRef:
+    """One snapshot."""
+
+    id: Annotated[str, MaxLen(64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSnapshot:
+    """What is not given stays; an empty description clears it."""
+
+    id: Annotated[str, MaxLen(64)]
+    description: Annotated[str, MaxLen(1024)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotDetails:
+    """`enabled`: it is complete, and the VM can go back to it."""
+
+    id: str
+    name: str
+    description: str
+    vm_id: str
+    created_at: datetime
+    enabled: bool
+
+
+def read(at: Context, ref: VmRef) -> tuple[SnapshotDetails, ...]:
+    """The snapshots of a VM, oldest first. Raises NotFound."""
+    vm = operations.existing(at.session, ref.id)
+    found = at.session.scalars(
+        select(Snapshot).where(Snapshot.vm_id == vm.id).order_by(Snapshot.created_at, Snapshot.id)
+    )
+    return tuple(
+        SnapshotDetails(
+            id=one.id, name=one.name, description=one.description, vm_id=one.vm_id, created_at=one.created_at,
+            enabled=one.enabled,
+        )
+        for one in found
+    )  # fmt: skip
+
+
+def create(at: Context, want: CreateSnapshot) -> Started[CreatedSnapshot]:
+    """Raises NotFound, Locked, Conflict."""
+    id_ = new_id("snapshot")
+    vm, task_id = operations.begin(at, CREATE, want.vm_id, VmLock.SNAPSHOT_CREATING, EITHER, {"snapshot": id_})
+    running = vm.state is VmState.RUNNING
+    if running:
+        operations.require(at, vm.id, "snapshot_running")
+    size = operations.owned(at.session, vm)
+    at.session.add(
+        Snapshot(
+            id=id_, tenant_id=vm.tenant_id, vm_id=vm.id, name=want.name, description=want.description,
+            created_at=at.clock.now(), with_memory=running, vcpus=size.cpu, memory_mb=size.memory_mb,
+            storage_gb=size.storage_gb,
+        )
+    )  # fmt: skip
+    at.session.flush()
+    return Started(task_id, CreatedSnapshot(id=id_))
+
+
+def restore(at: Context, ref: SnapshotRef) -> Started[None]:
+    """Raises NotFound, Locked, QuotaExceeded when the VM was larger then; Conflict when it runs, unless the snapshot
+    holds its memory."""
+    snapshot = _existing(at, ref.id)
+    now = operations.owned(at.session, operations.existing(at.session, snapshot.vm_id))
+    more = Amounts(
+        cpu=max(0, snapshot.vcpus - now.cpu),
+        memory_mb=max(0, snapshot.memory_mb - now.memory_mb),
+        storage_gb=max(0, snapshot.storage_gb - now.storage_gb),
+    )
+    states = EITHER if snapshot.with_memory else QUIET
+    arguments = {"snapshot": snapshot.id}
+    vm, task_id = operations.begin(at, REVERT, snapshot.vm_id, VmLock.SNAPSHOT_REVERTING, states, arguments, more=more)
+    if vm.state is VmState.RUNNING:
+        operations.require(at, vm.id, "revert_running")
+    _ensure_complete(snapshot)
+    return Started(task_id, None)
+
+
+def delete(at: Context, ref: SnapshotRef) -> None:
+    """It is gone at once; its room is freed in the background. Raises NotFound, Locked, Conflict."""
+    snapshot = _existing(at, ref.id)
+    operations.begin(at, DELETE, snapshot.vm_id, VmLock.CHANGING, EITHER, {"snapshot": snapshot.id})
+    _ensure_complete(snapshot)
+    at.session.delete(snapshot)
+    at.session.flush()
+
+
+def modify(at: Context, want: ChangeSnapshot) -> None:
+    """Raises NotFound."""
+    snapshot = _existing(at, want.id)
+    if want.description is not None:
+        snapshot.description = want.description
+
+
+def _existing(at: Context, id_: str) -> Snapshot:
+    snapshot = at.session.scalars(select(Snapshot).where(*exactly(Snapshot.id, id_))).one_or_none()
+    if snapshot is None:
+        raise NotFound("snapshot", id_)
+    return snapshot
+
+
+def _ensure_complete(snapshot: Snapshot) -> None:
+    if not snapshot.enabled:
+        raise Conflict("snapshot", snapshot.id, "is not complete")
+
+
+def _create(task: TaskContext) -> Write:
+    id_ = task.task.text("snapshot")
+    task.driver.ensure_snapshot(operations.home(task), id_, task.part(0, 100))
+    enabled = update(Snapshot).where(Snapshot.id == id_).values(enabled=True)
+    return lambda session: _execute(session, enabled)
+
+
+def _take_back(task: TaskContext) -> Write:
+    """Also what a deletion does: it cannot be undone, and is repeated until it is done."""
+    task.driver.ensure_snapshot_gone(operations.home(task), task.task.text("snapshot"))
+    return operations.both(operations.as_it_is(task), lambda session: _withdraw(session, task.task))
+
+
+def _withdraw(session: Session, task: TaskFacts) -> None:
+    _execute(session, sql_delete(Snapshot).where(Snapshot.id == task.text("snapshot")))
+
+
+def _revert(task: TaskContext) -> Write:
+    facts = task.driver.revert(operations.home(task), task.task.text("snapshot"), task.part(0, 100))
+    return operations.following(task, facts)
+
+
+def _execute(session: Session, statement: object) -> None:
+    session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
+
+
+CREATE: Final = declare(
+    Kind(
+        name="snapshot.create", title="create snapshot", target=locks.VM, run=_create, undo=_take_back,
+        withdraw=_withdraw, limit=_LIMIT, cancellable=True,
+    )
+)  # fmt: skip
+REVERT: Final = declare(
+    Kind(
+        name="snapshot.restore", title="restore snapshot", target=locks.VM, run=_revert, undo=operations.as_it_is,
+        withdraw=operations.settle, limit=_LIMIT,
+    )
+)  # fmt: skip
+DELETE: Final = declare(
+    Kind(
+        name="snapshot.delete", title="delete snapshot", target=locks.VM, run=_take_back, undo=_take_back,
+        withdraw=nothing_to_withdraw, limit=_LIMIT,
+    )
+)  # fmt: skip
