@@ -98,8 +98,9 @@ class Connection(asyncio.Protocol):
                 raise ScrapeFailed(Failure.PROTOCOL, f"{event} instead of an answer")
 
     def _again(self) -> None:
-        """Ready for the next question, or closed if the exporter does not keep connections."""
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        """Ready for the next question; closed if the exporter does not keep connections, or says more than asked."""
+        more, _ = self._http.trailing_data
+        if not more and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         else:
             self.abort()

@@ -238,7 +238,7 @@ def _plain(text: str, match: re.Match[str]) -> Series | None:
     labels = {
         name: _ESCAPE.sub(lambda found: _PLAIN[found[1]], value) if "\\" in value else value for name, value in pairs
     }
-    if len(labels) != len(pairs) or "__" in text and any(name.startswith("__") for name in labels):
+    if len(labels) != len(pairs) or ("__" in text and any(name.startswith("__") for name in labels)):
         return None  # the stock parser decides
     return Series(text, match[1], labels)
 

@@ -21,11 +21,14 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
+from core.db import tables
 from core.db.migrations import upgrade
 from core.db.session import PlatformSession, TenantSession
 from core.errors import Invalid
 from core.settings import Settings
 
+METADATA: Final = tables.METADATA
+"""Tables refer to each other by name: whoever has a database has all of them."""
 BUSY_SECONDS: Final = 30.0
 """How long a writer waits for the others (SQLite), and how long any statement may take (PostgreSQL)."""
 

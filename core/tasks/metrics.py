@@ -66,6 +66,4 @@ REBIRTHS = Counter(
     "Times this server found itself declared dead by its peers, and went on under a new identity.",
     registry=REGISTRY,
 )
-FORGOTTEN = Counter(
-    "starvc_tasks_forgotten", "Ended tasks that were deleted after their retention.", registry=REGISTRY
-)
+FORGOTTEN = Counter("starvc_tasks_forgotten", "Ended tasks that were deleted after their retention.", registry=REGISTRY)

@@ -37,6 +37,21 @@ def test_a_job_that_fails_stops_neither_itself_nor_the_others() -> None:
     assert _runs("works", "failed") == 0
 
 
+def test_the_cpu_time_of_a_job_is_counted_and_its_waiting_is_not() -> None:
+    def spent(job: str) -> float:
+        return REGISTRY.get_sample_value("starvc_job_cpu_seconds_total", {"job": job}) or 0.0
+
+    waits = threading.Event()
+    aggregator = Aggregator(
+        [Job("thinks", 0.02, lambda: sum(range(100_000))), Job("idles", 0.02, lambda: waits.wait(0.05))]
+    )
+    aggregator.start()
+    eventually(lambda: _runs("thinks", "ok") > 2 and _runs("idles", "ok") > 2)
+    aggregator.stop()
+    assert spent("thinks") > spent("idles") > 0
+    assert spent("idles") < 0.05 * _runs("idles", "ok")
+
+
 def test_a_slow_job_never_runs_beside_itself_and_its_missed_runs_are_counted() -> None:
     release, running, most = threading.Event(), 0, 0
 

@@ -24,7 +24,7 @@ def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
     monkeypatch.setattr("api.wire.client.StarVCenter", client)
     monkeypatch.setattr(cli_maintenance._console, "width", 200)
-    yield lambda *words: CliRunner().invoke(maintenance_app, [*words, "--token", PLATFORM_TOKEN])
+    return lambda *words: CliRunner().invoke(maintenance_app, [*words, "--token", PLATFORM_TOKEN])
 
 
 def test_windows_are_added_listed_and_removed(run: Run) -> None:

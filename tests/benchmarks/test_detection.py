@@ -2,8 +2,8 @@
 
 Both scrape the simulated hosts of a process of its own at the same interval. The peer has its usual settings: rules
 every 15 s, `up == 0` for 1m, group_wait 30 s; each host is a group, so that no alert waits for another's group.
-STARVC_DETECTION_CRASHES (3) says how many hosts crash, at different moments of the slots; STARVC_DETECTION_INTERVAL (10)
-is the scrape interval in seconds.
+STARVC_DETECTION_CRASHES (3) says how many hosts crash, at different moments of the slots; STARVC_DETECTION_INTERVAL
+(10) is the scrape interval in seconds.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ STEPS = ("ours seen", "ours told", "theirs seen", "theirs told")
 def alertmanager(folder: Path, hook: str) -> Iterator[str]:
     route = {"receiver": "hook", "group_by": ["alertname", "host_id"], "group_wait": "30s", "group_interval": "5m"}
     config = folder / "alertmanager.json"
-    config.write_text(
-        json.dumps({"route": route, "receivers": [{"name": "hook", "webhook_configs": [{"url": hook}]}]})
-    )
+    config.write_text(json.dumps({"route": route, "receivers": [{"name": "hook", "webhook_configs": [{"url": hook}]}]}))
     url = f"http://127.0.0.1:{free_port()}"
     command = [binary("prometheus-alertmanager"), f"--config.file={config}", f"--storage.path={folder / 'am'}"]
     command += ["--cluster.listen-address=", f"--web.listen-address={url.removeprefix('http://')}"]

@@ -173,11 +173,10 @@ def measure(ports: tuple[int, int], pids: tuple[int, int]) -> Measured:
 
 @pytest.mark.benchmark
 def test_500_hosts_and_10000_vms_beside_prometheus(tmp_path: Path) -> None:
-    ours, theirs = free_port(), free_port()
     with (
         simulation(tmp_path, HOSTS, VMS) as simulated,
-        product(tmp_path, ours) as starvc,
-        prometheus(tmp_path, simulated.targets, theirs) as peer,
+        product(tmp_path, ours := free_port()) as starvc,
+        prometheus(tmp_path, simulated.targets, theirs := free_port()) as peer,
     ):
         eventually(lambda: metrics(ours).get(("starvc_collector_targets", "")) == 2 * HOSTS, 60, 1.0)
         time.sleep(WARM_UP)

@@ -11,7 +11,7 @@ import pytest
 
 from collector import metrics
 from collector.failure import Failure
-from collector.rounds import IDLE, Rounds
+from collector.rounds import IDLE, WELCOME, Rounds
 from collector.spool import Batch
 from collector.watched import Limits
 from core.clock import VirtualClock
@@ -102,6 +102,21 @@ def node(busy: float, idle: float) -> bytes:
     return "".join(
         f'node_cpu_seconds_total{{cpu="0",mode="{mode}"}} {value}\n' for mode, value in modes.items()
     ).encode()
+
+
+@in_house
+async def test_many_new_targets_are_taken_up_one_after_the_other_and_miss_nothing(built: House) -> None:
+    hosts = [f"h-{number}" for number in range(int(3 * LIMITS.interval * WELCOME))]
+    late = missed("late")
+    await built.rounds.adopt([built.target(host) for host in hosts])
+    built.clock.advance(LIMITS.interval)
+    built.rounds.advance()
+    first = len(built.rounds._due)
+    assert 0 < first < len(hosts) / 2
+    built.clock.advance(0.9 * LIMITS.interval)
+    built.rounds.advance()
+    assert len({slot.target for slot in built.rounds._due}) > first
+    assert missed("late") == late
 
 
 @in_house

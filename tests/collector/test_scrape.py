@@ -123,6 +123,24 @@ def test_a_reset_before_the_answer_is_tried_once_and_only_once_more() -> None:
     assert attempts == 2
 
 
+def test_what_nobody_asked_for_is_never_taken_for_the_next_answer() -> None:
+    connections = 0
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request(reader)
+        writer.write(sized(PAGE) + (sized(b"old 1\n") if connections == 1 else b""))
+        await reader.read()
+
+    assert fetch(behave, times=2) == [PAGE, PAGE]
+    assert connections == 2
+
+
+def test_an_informational_answer_comes_before_the_answer() -> None:
+    assert fetch(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + sized(PAGE))) == [PAGE]
+
+
 def test_an_error_status_is_not_tried_again_and_the_next_scrape_is_free() -> None:
     attempts = 0
 

@@ -65,7 +65,7 @@ def _strings(node: ast.expr, known: dict[str, ast.expr]) -> Iterator[str | None]
         case ast.Dict(values=values):
             for value in values:
                 yield from _strings(value, known)
-        case (ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name))) if name in known:
+        case ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)) if name in known:
             yield from _strings(known[name], known)
         case _:
             yield None

@@ -48,8 +48,9 @@ def simulation(folder: Path, hosts: int, vms: int) -> Iterator[Simulation]:
     with database.platform(write=True) as session:
         register(session, cloud, SystemClock().now())
     database.close()
+    port = free_port()  # while the hosts still hold theirs, which they take again
     cloud.stop()
-    running = Simulation(folder / "targets.json", f"http://127.0.0.1:{(port := free_port())}")
+    running = Simulation(folder / "targets.json", f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "api", "sim", "serve", "--hosts", str(hosts), "--vms", str(vms)]
     command += ["--data-dir", str(folder), "--port-file", str(running.targets)]
     command += ["--port", str(port), "--token", _TOKEN]

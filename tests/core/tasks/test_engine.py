@@ -65,9 +65,7 @@ def test_a_step_that_fails_says_why_and_is_undone(
     assert (script.undone, script.released) == ([id_], [id_])
 
 
-def test_a_mistake_in_a_step_ends_the_task_and_not_the_worker(
-    engine: TaskEngine, at: Runtime, script: Script
-) -> None:
+def test_a_mistake_in_a_step_ends_the_task_and_not_the_worker(engine: TaskEngine, at: Runtime, script: Script) -> None:
     def fail(_: TaskContext) -> Write:
         raise ZeroDivisionError("the inner workings")
 
@@ -118,9 +116,7 @@ def test_what_nobody_can_tell_is_asked_again_until_it_is_known(
     assert (len(script.undone), script.released) == (3, [id_])
 
 
-def test_a_queued_task_is_cancelled_at_once_and_taken_back(
-    engine: TaskEngine, at: Runtime, script: Script
-) -> None:
+def test_a_queued_task_is_cancelled_at_once_and_taken_back(engine: TaskEngine, at: Runtime, script: Script) -> None:
     id_ = submit(at)
     cancel(at, id_)
     assert read(at.database, id_).state is TaskState.CANCELLED
@@ -156,9 +152,7 @@ def test_a_task_that_succeeded_all_the_same_has_succeeded(engine: TaskEngine, at
     assert read(at.database, id_).state is TaskState.SUCCEEDED
 
 
-def test_what_cannot_be_stopped_is_not_cancelled_while_it_runs(
-    engine: TaskEngine, at: Runtime, script: Script
-) -> None:
+def test_what_cannot_be_stopped_is_not_cancelled_while_it_runs(engine: TaskEngine, at: Runtime, script: Script) -> None:
     def run(context: TaskContext) -> None:
         with pytest.raises(Conflict, match="cannot be stopped"):
             cancel(at, context.task.id)
@@ -302,9 +296,7 @@ def test_tasks_are_found_by_what_they_are_about(
     assert found(created_until=clock.now()) == [second, first]
 
 
-def test_a_tenant_submits_finds_and_cancels_its_own_tasks_only(
-    engine: TaskEngine, at: Runtime, script: Script
-) -> None:
+def test_a_tenant_submits_finds_and_cancels_its_own_tasks_only(engine: TaskEngine, at: Runtime, script: Script) -> None:
     with at.database.tenant("t1", write=True) as session:
         id_ = queue.submit(context(at, session, engine.server_id, "t1"), STUBBORN, "box-1", "t1", secrets={"a": "b"})
     platforms = submit(at, "box-2")
