@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Commands that reach the cloud in this process."""
 
     def client(_url: str, token: str, *, language: str) -> StarVCenter:
