@@ -28,7 +28,7 @@ MINUTES = float(os.environ.get("STARVC_LOAD_MINUTES", "2"))
 HOSTS = int(os.environ.get("STARVC_LOAD_HOSTS", "500"))
 VMS = int(os.environ.get("STARVC_LOAD_VMS", "10000"))
 INTERVAL = 10
-WARM_UP = 3 * INTERVAL
+WARM_UP = 6 * INTERVAL
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SAMPLE = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 
