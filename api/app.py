@@ -11,7 +11,8 @@ from prometheus_client.exposition import choose_encoder
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 
-from api import console
+from aggregator.rules.explain import Memory
+from api import console, explain
 from api.simulation import SimulatedCloud, create_router
 from api.wire.app import mount
 from api.wire.frame import Services
@@ -29,9 +30,10 @@ def create_app(
     registry: CollectorRegistry,
     simulation: SimulatedCloud | None,
     cloud: Callable[[], bytes] = bytes,
+    memory: Memory | None = None,
 ) -> FastAPI:
     """The app of one process. `simulation` None: it has no switches. `cloud` gives the collected fields as text, for
-    `/metrics`."""
+    `/metrics`; `memory` the rules' last evaluations, to be explained."""
     app = FastAPI(title="starvc", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
     app.add_route("/metrics", _metrics(registry, cloud))
@@ -39,6 +41,8 @@ def create_app(
     mount(app, services)
     if simulation is not None:
         app.include_router(create_router(simulation, _platform_only(services)))
+    if memory is not None:
+        app.include_router(explain.create_router(memory, _platform_only(services)))
     app.router.routes.extend(console.routes())
     return app
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -14,6 +15,7 @@ from aggregator.lines import LineKeeper
 from aggregator.notify import config
 from aggregator.notify import jobs as notify
 from aggregator.notify.config import Notifications
+from aggregator.rules.explain import Memory
 from aggregator.rules.step import Rules, Surroundings
 from aggregator.rules.troubles import Trouble
 from aggregator.run import Aggregator, Job
@@ -21,6 +23,7 @@ from api.wire.frame import Services
 from core.drivers.power import HostPower
 from core.hosts.state import Policy as HostPolicy
 from core.ids import new_id
+from core.settings import Settings
 from core.timeseries import policy
 from core.zone import zone
 
@@ -29,11 +32,22 @@ LINES_EVERY: Final = 1.0
 _FENCINGS: Final = 8
 
 
-def aggregator(services: Services, power: HostPower | None, parts: ExitStack) -> Aggregator:
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """The aggregator, and what its rules remember of their last evaluations."""
+
+    aggregator: Aggregator
+    memory: Memory
+
+
+def aggregator(services: Services, power: HostPower | None, parts: ExitStack) -> Watching:
     """Not started yet; what its jobs hold is released by `parts`. Raises RulesInvalid, ValueError, Invalid."""
+    routes = _routes(services.settings)
     watch = _watch(services, power, parts)
     watching = Job("hosts", host_period(services.settings.scrape_interval), watch.step)
-    return Aggregator((_lines(services), watching, *_alarms(services, watch, parts), *_tasks(services)))
+    rules = _rules(services, watch, routes)
+    jobs = (_lines(services), watching, *_alarms(services, rules, routes, parts), *_tasks(services))
+    return Watching(Aggregator(jobs), rules.memory)
 
 
 def _lines(services: Services) -> Job:
@@ -55,11 +69,18 @@ def _watch(services: Services, power: HostPower | None, parts: ExitStack) -> Hos
     )
 
 
-def _alarms(services: Services, watch: HostWatch, parts: ExitStack) -> tuple[Job, ...]:
+def _routes(settings: Settings) -> Notifications:
+    return Notifications({}, ()) if settings.notify_file is None else config.load(settings.notify_file)
+
+
+def _rules(services: Services, watch: HostWatch, routes: Notifications) -> Rules:
+    settings = services.settings
+    around = Surroundings(services.database, services.store, services.clock, routes, troubles=partial(_troubles, watch))
+    return Rules(around, settings.scrape_interval, settings.rules_file)
+
+
+def _alarms(services: Services, rules: Rules, routes: Notifications, parts: ExitStack) -> tuple[Job, ...]:
     settings, database, clock = services.settings, services.database, services.clock
-    routes = Notifications({}, ()) if settings.notify_file is None else config.load(settings.notify_file)
-    around = Surroundings(database, services.store, clock, routes, troubles=partial(_troubles, watch))
-    rules = Rules(around, settings.scrape_interval, settings.rules_file)
     sender = notify.sender(database, clock, routes, zone(settings.timezone))
     parts.callback(sender.close)
     return (

@@ -78,17 +78,18 @@ def running(settings: Settings) -> Iterator[Announced]:
         demo_token = _fill_inventory(services, cloud, parts)
         engine = _tasks(services, cloud)
         services = replace(services, tasks=engine)
-        jobs = aggregator(services, cloud, parts)
+        watching = aggregator(services, cloud, parts)
         reader = TargetReader()
         source = InventorySource(lambda: _targets(services.database, reader))
         seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
         collector = Collector(source, services.store, services.clock, settings, seed=seed)
         fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
-        server = BackgroundServer("api", create_app(services, REGISTRY, cloud, fields.render), [listener])
+        app = create_app(services, REGISTRY, cloud, fields.render, watching.memory)
+        server = BackgroundServer("api", app, [listener])
         if engine is not None:
             engine.start()
             parts.callback(engine.stop)
-        for part in (collector, jobs, server):
+        for part in (collector, watching.aggregator, server):
             part.start()
             parts.callback(part.stop)
         url = f"http://{settings.host}:{server.port}"

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header
+from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 
+from api.operator_json import Authorise, Token, answered
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
 from core.drivers.simulated.faults import read
-from core.errors import Conflict, Fault, Forbidden, Invalid, Unauthorised
-
-Authorise = Callable[[str], None]
-"""Given the value of KEY_TOKEN, empty when there is none; raises Unauthorised or Forbidden."""
-
-Token = Annotated[str, Header(alias="KEY_TOKEN", convert_underscores=False)]
-
-_STATUS: dict[type[Fault], int] = {Unauthorised: 401, Forbidden: 403, Conflict: 409}
 
 
 def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter:
@@ -28,11 +20,11 @@ def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter
 
     @router.get("")
     def status(key_token: Token = "") -> JSONResponse:
-        return _answer(key_token, lambda: asdict(simulation.status()))
+        return answered(authorise, key_token, lambda: asdict(simulation.status()))
 
     @router.get("/targets")
     def list_targets(key_token: Token = "") -> JSONResponse:
-        return _answer(key_token, lambda: targets(simulation))
+        return answered(authorise, key_token, lambda: targets(simulation))
 
     @router.post("/{action}")
     def inject(
@@ -46,21 +38,9 @@ def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter
             simulation.apply(fault)
             return {"action": fault.action, "target": fault.target}
 
-        return _answer(key_token, apply)
-
-    def _answer(key_token: str, work: Callable[[], Any]) -> JSONResponse:
-        try:
-            authorise(key_token)
-            return JSONResponse(work())
-        except Fault as refusal:
-            return JSONResponse(_explained(refusal), _STATUS.get(type(refusal), 400))
+        return answered(authorise, key_token, apply)
 
     return router
-
-
-def _explained(refusal: Fault) -> dict[str, str]:
-    detail = {"field": refusal.field, "allowed": refusal.allowed} if isinstance(refusal, Invalid) else {}
-    return {"error": str(refusal), **detail}
 
 
 def targets(simulation: SimulatedCloud) -> list[dict[str, Any]]:
