@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from api import cli_maintenance, cli_notify, cli_rules, cli_sim
-from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
-from api.settings import SettingsError, load, markdown, masked
+from api.cli_server import DEFAULT_URL, Token, Url, fail, settings_in_force, token_or_saved
+from api.settings import markdown, masked
 from core import __version__
 from core.log import configure
-from core.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watches a private cloud and runs it.")
 _console = Console()
@@ -40,7 +39,7 @@ def _version(*, version: Annotated[bool, typer.Option("--version", help="Show th
 @app.command()
 def up() -> None:
     """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
-    settings = _settings()
+    settings = settings_in_force()
     from api.greeting import greet  # bad settings and other commands need not wait for these
     from api.up import REFUSALS, running, until_told
 
@@ -83,7 +82,7 @@ def config(
     if as_markdown:
         sys.stdout.write(markdown())
         return
-    shown = masked(_settings())
+    shown = masked(settings_in_force())
     if as_json:
         _console.print_json(json.dumps(shown))
         return
@@ -123,10 +122,3 @@ def call(
         fail(f"{answer.result}: {answer.text}")
     shown = {"data": answer.data, "startid": answer.task_id, "dataCount": answer.total}
     _console.print_json(json.dumps({name: value for name, value in shown.items() if value is not None}))
-
-
-def _settings() -> Settings:
-    try:
-        return load()
-    except SettingsError as problem:
-        fail(str(problem))

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from api.cli_server import fail
-from api.settings import SettingsError, load
+from api.cli_server import fail, settings_in_force
 
 if TYPE_CHECKING:
     from aggregator.rules.inventory import Inventory
@@ -39,7 +38,7 @@ def check(file: File = None, scrape: Scrape = "") -> None:
     """Say what is wrong in a rule file, and what is allowed and still not wise."""
     from aggregator.rules.lint import lint
 
-    settings = _settings()
+    settings = settings_in_force()
     book = _book(settings, file, _seconds(scrape) if scrape else settings.scrape_interval)
     advice = lint(book)
     if advice:
@@ -63,7 +62,7 @@ def run_tests(
         trials = [trial for one in files for trial in load_trials(one)]
     except (RulesInvalid, OSError) as problem:
         fail(str(problem))
-    verdicts = list(_run_all(trials, _settings(), rules))
+    verdicts = list(_run_all(trials, settings_in_force(), rules))
     failed = [verdict for verdict in verdicts if verdict.problem]
     table = Table("rule", "test", "problem", title=f"{len(verdicts) - len(failed)} of {len(verdicts)} tests pass")
     for verdict in failed:
@@ -82,7 +81,7 @@ def replay(
     from aggregator.rules.replay import replay as run
     from core.timeseries.store import StoreUnavailable
 
-    settings, now = _settings(), time.time()
+    settings, now = settings_in_force(), time.time()
     book = _book(settings, file, _MINUTE)
     start = now - _seconds(since)
     with _inventory(settings) as (inventory, store), _progress("minutes") as progress:
@@ -110,7 +109,7 @@ def explain(
     from aggregator.rules.observer import Observer
     from core.errors import NotFound
 
-    settings, now = _settings(), time.time()
+    settings, now = settings_in_force(), time.time()
     known = _book(settings, None, settings.scrape_interval)
     book = RuleBook(tuple(one for one in known.rules if one.id == rule), known.scrape_interval)
     if not book.rules:
@@ -127,13 +126,6 @@ def explain(
     for severity, verdict in newest.verdicts:
         table.add_row(severity.name.lower(), str(verdict))
     _console.print(table)
-
-
-def _settings() -> Settings:
-    try:
-        return load()
-    except SettingsError as problem:
-        fail(str(problem))
 
 
 def _seconds(text: str) -> float:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from api.settings import SettingsError, load
+from core.settings import Settings
 from core.tenancy.tokens import PLATFORM_TOKEN_FILE
 
 DEFAULT_URL: Final = "http://127.0.0.1:18081"
@@ -24,14 +25,19 @@ def fail(reason: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def settings_in_force() -> Settings:
+    """The settings; ends the command with all that is wrong with them."""
+    try:
+        return load()
+    except SettingsError as problem:
+        fail(str(problem))
+
+
 def token_or_saved(token: str) -> str:
     """The token that was given, else the platform's from the data folder."""
     if token:
         return token
-    try:
-        file = load().data_dir / PLATFORM_TOKEN_FILE
-    except SettingsError as problem:
-        fail(str(problem))
+    file = settings_in_force().data_dir / PLATFORM_TOKEN_FILE
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as problem:
