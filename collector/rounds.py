@@ -118,12 +118,17 @@ class Rounds:
     def _watch(self, target: Target) -> Watched:
         return Watched(target, self._limits, self._clock, self._cpu, _trust())
 
+    def _watches(self, watched: Watched) -> bool:
+        """It was neither removed nor replaced since its slot."""
+        return self._watched.get(watched.target.id) is watched
+
     async def _scrape(self, watched: Watched, slot: Slot) -> None:
         try:
             async with self._lane.place():
-                scraped = await watched.scrape(slot)
-            if self._watched.get(slot.target) is watched:
-                self._buffer.add(scraped.samples, scraped.time)
+                if self._watches(watched):
+                    scraped = await watched.scrape(slot)
+                    if self._watches(watched):
+                        self._buffer.add(scraped.samples, scraped.time)
         finally:
             watched.busy = False
 
