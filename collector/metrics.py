@@ -58,11 +58,16 @@ CLOCK_JUMPS = Counter(
 )
 DROPPED = Counter(
     "starvc_collector_dropped_points_total",
-    "Points that were refused or lost, by reason: future, past (dated too far from now), queue_full.",
+    "Points that were refused or lost, by reason: future, past (dated too far from now), refused (by the store, for"
+    " good), queue_full, queue_failed (the disk), queue_damaged.",
     ["reason"],
     registry=REGISTRY,
 )
 QUEUED = Gauge("starvc_collector_queued_points", "Points that wait for the store.", registry=REGISTRY)
+QUEUED_BYTES = Gauge("starvc_collector_queued_bytes", "Bytes of the queue on disk.", registry=REGISTRY)
+QUEUES_DAMAGED = Counter(
+    "starvc_collector_damaged_queues_total", "Queues on disk that were put aside as unreadable.", registry=REGISTRY
+)
 WRITE_SECONDS = Histogram(
     "starvc_collector_write_duration_seconds",
     "Time of one write of the collector to the store.",

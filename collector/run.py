@@ -80,7 +80,7 @@ class Collector:
             settings.late_horizon,
         )
         self._source, self._clock = source, clock
-        self._writer = Writer(store, spool or MemorySpool(QUEUE))
+        self._writer = Writer(store, spool or MemorySpool(QUEUE), clock)
         self._rounds = Rounds(limits, clock, seed=seed, concurrency=settings.scrape_concurrency)
         self._refreshing = asyncio.Lock()
         self._flush_interval = max(0.05, min(1.0, interval / 4))

@@ -1,7 +1,7 @@
 """Between the scrapes and the store: points are gathered into frames, and frames wait while the store is away.
 
-`Spool` is the seam for a queue on disk. The worst moment is a store that is down for long: the queue is bounded and
-drops its oldest batch first, counted; what is newest is what alarms need.
+The worst moment is a store that is down for long: a queue is bounded and drops its oldest batch first, counted; what is
+newest is what alarms need. Two queues: one in memory, one on disk (`disk_queue`).
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class MemorySpool:
 
     def put(self, batch: Batch) -> None:
         self._batches.append(batch)
-        self._points += _points(batch)
+        self._points += points(batch)
         while self._points > self._limit and len(self._batches) > 1:
-            lost = _points(self._batches.popleft())
+            lost = points(self._batches.popleft())
             self._points -= lost
             metrics.DROPPED.labels("queue_full").inc(lost)
         metrics.QUEUED.set(self._points)
@@ -97,9 +97,10 @@ class MemorySpool:
         return self._batches[0] if self._batches else None
 
     def done(self) -> None:
-        self._points -= _points(self._batches.popleft())
+        self._points -= points(self._batches.popleft())
         metrics.QUEUED.set(self._points)
 
 
-def _points(batch: Batch) -> int:
+def points(batch: Batch) -> int:
+    """Samples of objects, not single values."""
     return sum(len(frame) for frame in batch)

@@ -33,6 +33,11 @@ class StoreUnavailable(Exception):
     """The store cannot be reached or refuses everything now. Nothing was written; the same call may be tried again."""
 
 
+class WriteRefused(Exception):
+    """The store will never take this write as it is: something in it is at fault. Parts of it may have been written; a
+    smaller write may succeed."""
+
+
 class Level(StrEnum):
     RAW = "raw"
     MINUTE = "minute"
@@ -83,7 +88,7 @@ class Touched:
 
 class TimeSeriesStore(Protocol):
     def write(self, frames: Sequence[Frame]) -> None:
-        """All frames or none; durable on return. Raises StoreUnavailable."""
+        """All frames or none; durable on return. Raises StoreUnavailable, WriteRefused."""
         ...
 
     def read(self, kind: Kind, start: float, end: float, objects: Collection[str] | None = None) -> Frame:

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from collector import metrics
+from collector.disk_queue import DiskQueue
 from collector.samples import Samples
-from collector.spool import AHEAD, Buffer, MemorySpool
-from collector.writing import Writer
+from collector.spool import AHEAD, Buffer, MemorySpool, Spool
+from collector.writing import TURN, Writer
+from core.clock import VirtualClock
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.fields import FIELDS, Kind
-from core.timeseries.store import Frame, StoreUnavailable
+from core.timeseries.store import Frame, StoreUnavailable, WriteRefused
 
 NOW = 1_790_000_000.0
+POISON = NOW - 60
 
 
 def samples(kind: Kind, *objects: str, value: float = 1.0) -> Samples:
@@ -35,7 +38,7 @@ def dropped(reason: str) -> float:
 
 
 class Door(EmbeddedStore):
-    """A real store whose door can be shut."""
+    """A real store whose door can be shut, and that never takes samples of the time `POISON`."""
 
     shut = False
     writes = 0
@@ -43,6 +46,8 @@ class Door(EmbeddedStore):
     def write(self, frames: Sequence[Frame]) -> None:
         if self.shut:
             raise StoreUnavailable("shut")
+        if any((frame.times == POISON).any() for frame in frames):
+            raise WriteRefused("poison")
         self.writes += 1
         super().write(frames)
 
@@ -76,8 +81,18 @@ def test_points_dated_too_far_from_now_are_refused_and_counted() -> None:
     assert (dropped("future") - future, dropped("past") - past) == (1, 1)
 
 
-def test_what_the_store_refuses_is_written_later_in_order_and_once(door: Door) -> None:
-    writer = Writer(door, MemorySpool(1000))
+@pytest.fixture(params=["memory", "disk"])
+def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
+    if request.param == "memory":
+        yield MemorySpool(1000)
+        return
+    queue = DiskQueue(tmp_path / "queue.db", 1_000_000)
+    yield queue
+    queue.close()
+
+
+def test_what_the_store_refuses_is_written_later_in_order_and_once(door: Door, spool: Spool) -> None:
+    writer = Writer(door, spool, VirtualClock())
     writer.write(batch(NOW))
     door.shut = True
     for second in range(1, 5):
@@ -91,9 +106,46 @@ def test_what_the_store_refuses_is_written_later_in_order_and_once(door: Door) -
     assert door.writes == 5
 
 
+def test_what_is_fresh_does_not_wait_for_what_is_queued(door: Door, spool: Spool) -> None:
+    order: list[float] = []
+
+    class Slow(VirtualClock):
+        def monotonic(self) -> float:
+            self.advance(TURN)
+            return super().monotonic()
+
+    class Watched(Door):
+        def write(self, frames: Sequence[Frame]) -> None:
+            super().write(frames)
+            order.extend(frames[0].times)
+
+    door.__class__ = Watched
+    writer = Writer(door, spool, Slow())
+    door.shut = True
+    for second in range(3):
+        writer.write(batch(NOW + second))
+    door.shut = False
+    for second in (10, 11, 12):
+        writer.write(batch(NOW + second))
+    assert [time - NOW for time in order] == [10, 0, 11, 1, 12, 2]
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_poisoned_sample_is_given_up_alone(door: Door, spool: Spool, shut: bool) -> None:
+    before = dropped("refused")
+    writer = Writer(door, spool, VirtualClock())
+    door.shut = shut
+    writer.write(batch(NOW, NOW + 1, POISON, NOW + 2, NOW + 3))
+    door.shut = False
+    writer.write(batch(NOW + 4))
+    assert door.times() == [NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 4]
+    assert dropped("refused") - before == 1
+    assert spool.head() is None
+
+
 def test_a_full_queue_loses_its_oldest_and_counts_them(door: Door) -> None:
     before = dropped("queue_full")
-    writer = Writer(door, MemorySpool(3))
+    writer = Writer(door, MemorySpool(3), VirtualClock())
     door.shut = True
     for second in range(10):
         writer.write(batch(NOW + second))
@@ -104,5 +156,5 @@ def test_a_full_queue_loses_its_oldest_and_counts_them(door: Door) -> None:
 
 
 def test_a_batch_larger_than_the_queue_is_still_written(door: Door) -> None:
-    Writer(door, MemorySpool(1)).write(batch(NOW, NOW + 1, NOW + 2))
+    Writer(door, MemorySpool(1), VirtualClock()).write(batch(NOW, NOW + 1, NOW + 2))
     assert len(door.times()) == 3

@@ -1,0 +1,163 @@
+"""A `Spool` on disk: what a store that is away did not take survives a restart, a kill and a long night.
+
+One SQLite file, one row per batch, each put and each removal one durable transaction (WAL, `synchronous=FULL`).
+Persistent queues on PyPI were looked at: none is bounded by bytes, and none tells a damaged entry from an end.
+
+Worst moments: a kill between the store's acknowledgement and `done` (the batch is written again, which changes nothing
+in a store); a flipped bit (zlib's checksum finds it: that batch is lost, counted, and the next one follows); a file
+that is no database any more (it is put aside under another name, and an empty queue begins); a full disk (what cannot
+be queued is counted as lost; what is queued stays).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from collector import metrics
+from collector.packing import Damaged, pack, unpack
+from collector.spool import Batch, points
+
+log = structlog.get_logger(__name__)
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT, points INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS body (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One row: `size` in bytes."""
+
+    id: int
+    points: int
+    size: int
+
+
+class QueueInUse(Exception):
+    """Another process has the file open: two collectors must not share a queue."""
+
+
+class DiskQueue:
+    """At most `limit` bytes of batches, and always the newest one. Used by one thread at a time."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        """Raises QueueInUse; OSError when the file cannot be written."""
+        self._limit = limit
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = _opened(path)
+        total = "SELECT coalesce(sum(points), 0), coalesce(sum(size), 0) FROM batch"
+        self._points, self._size = self._connection.execute(total).fetchone()
+        self._head: tuple[_Entry, Batch] | None = None
+        self._tell()
+
+    def put(self, batch: Batch) -> None:
+        body = pack(batch)
+        try:
+            leaving = self._oldest(self._size + len(body) - self._limit)
+            with self._connection:
+                for entry in leaving:
+                    self._delete(entry)
+                self._insert(points(batch), body)
+        except sqlite3.DatabaseError as error:
+            metrics.DROPPED.labels("queue_failed").inc(points(batch))
+            log.warning("samples cannot be queued and are lost", points=points(batch), reason=str(error))
+            return
+        for entry in leaving:
+            metrics.DROPPED.labels("queue_full").inc(entry.points)
+            self._forget(entry)
+        self._points += points(batch)
+        self._size += len(body)
+        self._tell()
+
+    def head(self) -> Batch | None:
+        while self._head is None:
+            query = "SELECT id, points, size, body FROM batch JOIN body USING (id) ORDER BY id LIMIT 1"
+            row = self._connection.execute(query).fetchone()
+            if row is None:
+                return None
+            entry = _Entry(*row[:3])
+            try:
+                self._head = entry, unpack(row[3])
+            except Damaged as error:
+                metrics.DROPPED.labels("queue_damaged").inc(entry.points)
+                log.warning("a queued batch is damaged and lost", points=entry.points, reason=str(error))
+                self._remove(entry)
+        return self._head[1]
+
+    def done(self) -> None:
+        assert self._head is not None
+        self._remove(self._head[0])
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _oldest(self, excess: int) -> list[_Entry]:
+        """As many as `excess` bytes take."""
+        found: list[_Entry] = []
+        if excess > 0:
+            for row in self._connection.execute("SELECT id, points, size FROM batch ORDER BY id"):
+                found.append(_Entry(*row))
+                excess -= found[-1].size
+                if excess <= 0:
+                    break
+        return found
+
+    def _insert(self, count: int, body: bytes) -> None:
+        added = self._connection.execute("INSERT INTO batch (points, size) VALUES (?, ?)", (count, len(body)))
+        self._connection.execute("INSERT INTO body (id, body) VALUES (?, ?)", (added.lastrowid, body))
+
+    def _delete(self, entry: _Entry) -> None:
+        self._connection.execute("DELETE FROM body WHERE id = ?", (entry.id,))
+        self._connection.execute("DELETE FROM batch WHERE id = ?", (entry.id,))
+
+    def _remove(self, entry: _Entry) -> None:
+        with self._connection:
+            self._delete(entry)
+        self._forget(entry)
+        self._tell()
+
+    def _forget(self, entry: _Entry) -> None:
+        self._points -= entry.points
+        self._size -= entry.size
+        if self._head is not None and self._head[0] == entry:
+            self._head = None
+
+    def _tell(self) -> None:
+        metrics.QUEUED.set(self._points)
+        metrics.QUEUED_BYTES.set(self._size)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return _prepared(path)
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise QueueInUse(f"{path} is in use by another process") from error
+        raise OSError(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        aside = path.with_suffix(f".damaged-{len(list(path.parent.glob(f'{path.stem}.damaged-*')))}")
+        log.warning("the queue is damaged: put aside, an empty one begins", file=str(aside), reason=str(error))
+        metrics.QUEUES_DAMAGED.inc()
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        path.rename(aside)
+        return _prepared(path)
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
+    """The lock is exclusive from the first read on, and kept."""
+    connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
+    try:
+        for pragma in ("locking_mode = EXCLUSIVE", "auto_vacuum = FULL", "journal_mode = WAL", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
