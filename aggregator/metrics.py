@@ -45,9 +45,16 @@ PRUNED = Counter(
 )
 JOB_RUNS = Counter(
     "starvc_job_runs_total",
-    "Runs of the aggregator's periodic jobs, by outcome: ok, unavailable (a store did not answer), failed, missed.",
+    "Runs of the aggregator's periodic jobs, by outcome: ok, unavailable (a store did not answer), overtaken (the"
+    " lease was lost), failed, missed.",
     ["job", "outcome"],
     registry=REGISTRY,
+)
+LEASE_HELD = Gauge(
+    "starvc_lease_held", "1 while this process does the work of the lease.", ["lease"], registry=REGISTRY
+)
+LEASE_CHANGES = Counter(
+    "starvc_lease_takeovers_total", "Times that this process took the lease.", ["lease"], registry=REGISTRY
 )
 JOB_SECONDS = Histogram(
     "starvc_job_duration_seconds",

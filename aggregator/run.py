@@ -15,6 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from aggregator.metrics import JOB_CPU, JOB_RUNS, JOB_SECONDS
+from core.leases.leases import LeaseLost
 from core.timeseries.store import StoreUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +63,9 @@ def _run(job: Job) -> None:
         except StoreUnavailable as error:
             JOB_RUNS.labels(job.name, "unavailable").inc()
             _log.warning("job_waits_for_store", job=job.name, reason=str(error))
+        except LeaseLost as lost:
+            JOB_RUNS.labels(job.name, "overtaken").inc()
+            _log.info("job_overtaken", job=job.name, reason=str(lost))
         except Exception:  # noqa: BLE001 - the scheduler's edge: one job's fault must not stop the others, nor its next run
             JOB_RUNS.labels(job.name, "failed").inc()
             _log.exception("job_failed", job=job.name)

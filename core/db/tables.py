@@ -9,12 +9,13 @@ from core.compute import rows as _compute
 from core.db.types import Row
 from core.hosts import rows as _hosts
 from core.hosts import storage_rows as _storages
+from core.leases import rows as _leases
 from core.network import rows as _network
 from core.tasks import rows as _tasks
 from core.tenancy import rows as _tenancy
 
 __all__ = ["METADATA"]
 
-_MODULES = (_alarms, _compute, _copies, _hosts, _models, _network, _storages, _tasks, _tenancy)
+_MODULES = (_alarms, _compute, _copies, _hosts, _leases, _models, _network, _storages, _tasks, _tenancy)
 
 METADATA = Row.metadata

@@ -120,6 +120,13 @@ def upgrade() -> None:
         batch_op.create_index('ix_host_event_host_id_at', ['host_id', 'at'], unique=False)
         batch_op.create_index(batch_op.f('ix_host_event_reason'), ['reason'], unique=False)
 
+    op.create_table('lease',
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=False),
+    sa.Column('fence', sa.Integer(), nullable=False),
+    sa.Column('beats', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_lease'))
+    )
     op.create_table('maintenance_window',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('name', sa.String(length=128), nullable=False),
@@ -535,6 +542,7 @@ def downgrade() -> None:
     op.drop_table('storage')
     op.drop_table('server')
     op.drop_table('maintenance_window')
+    op.drop_table('lease')
     with op.batch_alter_table('host_event', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_host_event_reason'))
         batch_op.drop_index('ix_host_event_host_id_at')

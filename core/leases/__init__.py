@@ -1,0 +1,1 @@
+"""Who of several processes does what only one may do."""
