@@ -1,6 +1,9 @@
-"""Where settings come from: the environment, then a `.env` file, then a TOML file. `core.settings.Settings` lists them.
+"""Where settings come from: the environment, then files of secrets, then a `.env` file, then a TOML file.
+`core.settings.Settings` lists them.
 
-The TOML file is `starvc.toml` in the working folder, or the one that STARVC_CONFIG names.
+A secret's file is named after its variable, in lower case or not, and stands in /run/secrets, where containers find
+theirs, or in the folder that STARVC_SECRETS names. The TOML file is `starvc.toml` in the working folder, or the one
+that STARVC_CONFIG names.
 """
 
 from __future__ import annotations
@@ -13,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, create_model
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from core.settings import Settings
 
@@ -35,10 +44,20 @@ class _Sources(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the signature is pydantic's)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its folder is known only now)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, _toml_file())
-        return init_settings, env_settings, dotenv_settings, toml
+        folder = _secrets()
+        secrets = () if folder is None else (SecretsSettingsSource(settings_cls, folder),)
+        return init_settings, env_settings, *secrets, dotenv_settings, toml
+
+
+def _secrets() -> Path | None:
+    named = os.environ.get("STARVC_SECRETS")
+    if named and not Path(named).is_dir():
+        raise SettingsError(f"STARVC_SECRETS: there is no folder {named}")
+    folder = Path(named or "/run/secrets")
+    return folder if folder.is_dir() else None
 
 
 def _toml_file() -> Path:

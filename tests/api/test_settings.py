@@ -34,6 +34,22 @@ def test_a_toml_file_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load().sim_hosts == 0
 
 
+def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARVC_SECRETS", str(tmp_path))
+    (tmp_path / "starvc_database_url").write_text("postgresql://starvc@db/starvc\n")
+    (tmp_path / ".env").write_text("STARVC_DATABASE_URL=postgresql://other@db/other\n")
+    monkeypatch.chdir(tmp_path)
+    assert load().database_url == "postgresql://starvc@db/starvc"
+    monkeypatch.setenv("STARVC_DATABASE_URL", "postgresql://winner@db/starvc")
+    assert load().database_url == "postgresql://winner@db/starvc"
+
+
+def test_a_named_folder_of_secrets_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARVC_SECRETS", "/nowhere")
+    with pytest.raises(SettingsError, match="STARVC_SECRETS: there is no folder /nowhere"):
+        load()
+
+
 def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STARVC_CONFIG", "/nowhere.toml")
     with pytest.raises(SettingsError, match=re.escape("STARVC_CONFIG: there is no file /nowhere.toml")):
