@@ -64,7 +64,7 @@ def host_event_retention(database: Database, clock: Clock, days: float) -> Job:
 @dataclass(frozen=True, slots=True)
 class Outside:
     """All that the watch touches. `power` None: no host can be fenced, none is ever declared dead. `executor` runs
-    fencings."""
+    fencings. `overcommit`: virtual CPUs per core, at most, on a host that takes VMs in."""
 
     database: Database
     store: TimeSeriesStore
@@ -72,6 +72,7 @@ class Outside:
     executor: Executor
     power: HostPower | None = None
     ask: Ask = probe
+    overcommit: float = 2.0
 
 
 @dataclass(slots=True)
@@ -237,7 +238,7 @@ class HostWatch:
         ):
             return
         with self._out.database.platform(write=True) as session:
-            moved = write(session, decisions, notes, now, self._detector)
+            moved = write(session, decisions, notes, now, self._detector, self._out.overcommit)
         self._memory.unplaced |= moved
 
     def _fence(self, hosts: Sequence[Watched], evidence: Sequence[Evidence], now: datetime) -> None:
@@ -258,7 +259,7 @@ class HostWatch:
         off = [host for host in stopped if powers.get(host.id) is Power.OFF]
         if off:
             with self._out.database.platform(write=True) as session:
-                moved = recover_again(session, off, now, self._detector)
+                moved = recover_again(session, off, now, self._detector, self._out.overcommit)
             self._memory.unplaced |= moved
 
     def _place(self) -> None:

@@ -8,16 +8,19 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from aggregator.rules.explain import Memory
-from api import console, explain
+from api import console, discovery, explain
 from api.simulation import SimulatedCloud, create_router
 from api.wire.app import mount
 from api.wire.frame import Services
 from core import __version__
 from core.errors import Forbidden
+from core.hosts.targets import Target, TargetReader
 from core.secrets import key_ring
 from core.tenancy.tokens import authenticate
 
@@ -39,12 +42,18 @@ def create_app(
     app.add_route("/metrics", _metrics(registry, cloud))
     app.add_route("/health", _health)
     mount(app, services)
+    app.include_router(discovery.create_router(_targets(services), _platform_only(services)))
     if simulation is not None:
         app.include_router(create_router(simulation, _platform_only(services)))
     if memory is not None:
         app.include_router(explain.create_router(memory, _platform_only(services)))
     app.router.routes.extend(console.routes())
     return app
+
+
+def status_app(registry: CollectorRegistry) -> Starlette:
+    """`/metrics` and `/health` of a process that answers nothing else."""
+    return Starlette(routes=[Route("/metrics", _metrics(registry, bytes)), Route("/health", _health)])
 
 
 def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callable[[Request], Response]:
@@ -61,6 +70,16 @@ def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callabl
 
 async def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+def _targets(services: Services) -> Callable[[], tuple[Target, ...]]:
+    reader = TargetReader()
+
+    def read() -> tuple[Target, ...]:
+        with services.database.platform() as session:
+            return reader.read(session)
+
+    return read
 
 
 def _platform_only(services: Services) -> Callable[[str], None]:

@@ -11,7 +11,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import cli_maintenance, cli_notify, cli_rules, cli_sim
+from api import (
+    cli_audit,
+    cli_host,
+    cli_maintenance,
+    cli_notify,
+    cli_pools,
+    cli_roles,
+    cli_rules,
+    cli_sim,
+    cli_task,
+    cli_template,
+    cli_tenant,
+    cli_token,
+    cli_vm,
+)
 from api.cli_server import DEFAULT_URL, Token, Url, fail, settings_in_force, token_or_saved
 from api.settings import markdown, masked
 from core import __version__
@@ -19,10 +33,21 @@ from core.log import configure
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watches a private cloud and runs it.")
 _console = Console()
+app.command("api")(cli_roles.api)
+app.command("collector")(cli_roles.collector)
+app.command("aggregator")(cli_roles.aggregator)
+app.command("audit")(cli_audit.audit)
+app.add_typer(cli_host.host_app, name="host")
 app.add_typer(cli_maintenance.maintenance_app, name="maintenance")
 app.add_typer(cli_notify.notify_app, name="notify")
+app.add_typer(cli_pools.pool_app, name="pool")
 app.add_typer(cli_rules.rules_app, name="rules")
 app.add_typer(cli_sim.sim_app, name="sim")
+app.add_typer(cli_task.task_app, name="task")
+app.add_typer(cli_template.template_app, name="template")
+app.add_typer(cli_tenant.tenant_app, name="tenant")
+app.add_typer(cli_token.token_app, name="token")
+app.add_typer(cli_vm.vm_app, name="vm")
 
 
 def main() -> None:

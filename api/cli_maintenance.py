@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
+from api.cli_connection import connected
+from api.cli_server import DEFAULT_URL, Token, Url
 
 maintenance_app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +44,7 @@ def add(
         "window.vmids": vm, "window.levels": level, "window.rules": rule,
         "window.weekdays": [day.strip() for day in weekdays.split(",")] if weekdays else None,
     }  # fmt: skip
-    made = _call(url, token, "POST", "cloudalarm/maintenance/create", {k: v for k, v in wanted.items() if v})
+    made = _call(url, token, "POST", "cloudalarm/maintenance/create", wanted)
     _console.print(made["window.id"])
 
 
@@ -79,18 +80,5 @@ def _whom(window: dict[str, Any]) -> str:
 
 
 def _call(url: str, token: str, method: str, path: str, params: dict[str, Any] | None) -> Any:
-    """The data of the answer; ends the program with the reason when there is none."""
-    import httpx
-
-    from api.wire.client import NotAnAnswer, StarVCenter  # --help starts faster without them
-
-    with StarVCenter(url, token_or_saved(token), language="en") as server:
-        try:
-            answer = server.call(method, path, params)
-        except NotAnAnswer as problem:
-            fail(str(problem))
-        except httpx.HTTPError as problem:
-            fail(f"{url} cannot be reached: {problem}")
-    if not answer.succeeded:
-        fail(answer.text)
-    return answer.data
+    with connected(url, token) as server:
+        return server.ask(method, path, params)

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import httpx
 import typer
@@ -70,6 +71,39 @@ def fail_operation(
 ) -> None:
     """What the control plane asks of a host or VM fails until `heal`."""
     _inject(Action.FAIL_OPERATION, target, operation, url, token)
+
+
+@sim_app.command("lose-network")
+def lose_network(
+    target: Annotated[str, typer.Argument(help="A host, a VM, or the id of a router or NIC.")],
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """A host forgets its routers and filters, as when somebody flushes them; the control plane brings them back."""
+    _inject(Action.LOSE_NETWORK, target, None, url, token)
+
+
+@sim_app.command("ping")
+def ping(
+    vms: Annotated[list[str], typer.Argument(help="VM_A VM_B: ids, names or, for the second, an IP address.")],
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="TCP or UDP port; without one: ICMP.")] = 0,
+    protocol: Annotated[str, typer.Option(help="tcp, udp or icmp.")] = "",
+    from_outside: Annotated[str, typer.Option(help="IP address of a client outside, instead of VM_A.")] = "",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Would a packet pass from VM_A to VM_B, and what decides? Exits with 1 when it would not."""
+    if len(vms) != (1 if from_outside else 2):
+        raise typer.BadParameter("one VM with --from-outside, two without", param_hint="VMS")
+    asked = {"target": vms[-1], "source": "" if from_outside else vms[0], "port": str(port), "protocol": protocol}
+    shown = _call("GET", url, f"/ping?{urlencode({**asked, 'outside': from_outside})}", token)
+    table = Table("node", "packet", "passed", "by")
+    for step in shown["steps"]:
+        table.add_row(step["node"] or "-", step["packet"], "yes" if step["passed"] else "no", step["by"])
+    _console.print(table)
+    verdict, style = ("passed", "green") if shown["passed"] else ("not passed", "red")
+    _console.print(f"{verdict}: {shown['by']} ({shown['node'] or 'no node'})", style=style)
+    raise typer.Exit(0 if shown["passed"] else 1)
 
 
 @sim_app.command("heal")

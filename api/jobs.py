@@ -6,7 +6,9 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from random import SystemRandom
 from typing import Final
 
 from aggregator.hosts import HostWatch, Outside, host_event_retention
@@ -20,16 +22,26 @@ from aggregator.rules.step import Rules, Surroundings
 from aggregator.rules.troubles import Trouble
 from aggregator.run import Aggregator, Job
 from api.wire.frame import Services
+from core.audit import log, refusals
+from core.drivers.network import NetworkDriver
 from core.drivers.power import HostPower
 from core.hosts.state import Policy as HostPolicy
 from core.ids import new_id
+from core.network import reconcile
+from core.sealing import sealing_keys
 from core.settings import Settings
 from core.timeseries import policy
 from core.zone import zone
 
 LINES_EVERY: Final = 1.0
 """Seconds between two steps of the lines."""
+AUDIT_EVERY: Final = 60.0
+CLEAN_EVERY: Final = 3600.0
+APPLY_EVERY: Final = 0.5
+SWEEP_EVERY: Final = 10.0
+HEALTH_EVERY: Final = 2.0
 _FENCINGS: Final = 8
+_HOSTS_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +52,45 @@ class Watching:
     memory: Memory
 
 
-def aggregator(services: Services, power: HostPower | None, parts: ExitStack) -> Watching:
-    """Not started yet; what its jobs hold is released by `parts`. Raises RulesInvalid, ValueError, Invalid."""
+def aggregator(
+    services: Services, power: HostPower | None, parts: ExitStack, network: NetworkDriver | None = None
+) -> Watching:
+    """All jobs, not started yet; what they hold is released by `parts`. Raises RulesInvalid, ValueError, Invalid."""
+    alarms, memory = alarm_jobs(services, power, parts)
+    nets = () if network is None else network_jobs(services, network, parts)
+    jobs = (line_job(services), *alarms, *control_jobs(services, parts), *nets)
+    return Watching(Aggregator(jobs), memory)
+
+
+def alarm_jobs(services: Services, power: HostPower | None, parts: ExitStack) -> tuple[tuple[Job, ...], Memory]:
+    """The watch over the hosts, the rules, their alarms and notifications. Raises as `aggregator` does."""
     routes = _routes(services.settings)
     watch = _watch(services, power, parts)
     watching = Job("hosts", host_period(services.settings.scrape_interval), watch.step)
     rules = _rules(services, watch, routes)
-    jobs = (_lines(services), watching, *_alarms(services, rules, routes, parts), *_tasks(services))
-    return Watching(Aggregator(jobs), rules.memory)
+    return (watching, *_alarms(services, rules, routes, parts)), rules.memory
 
 
-def _lines(services: Services) -> Job:
+def control_jobs(services: Services, parts: ExitStack) -> tuple[Job, ...]:
+    """The upkeep of what an API process has accepted."""
+    return (*_tasks(services), *_audit(services, parts))
+
+
+def network_jobs(services: Services, driver: NetworkDriver, parts: ExitStack) -> tuple[Job, ...]:
+    """What hosts have of the networks follows what tenants want."""
+    pool = parts.enter_context(ThreadPoolExecutor(_HOSTS_AT_ONCE, "network"))
+    keys = sealing_keys(services.settings)
+    around = reconcile.Surroundings(services.database, driver, services.clock, keys, pool, SystemRandom().random)
+    reconciler = reconcile.Reconciler(around, new_id("reconciler"))
+    return (
+        Job("network", APPLY_EVERY, reconciler.step),
+        Job("network_sweep", SWEEP_EVERY, reconciler.sweep),
+        Job("network_health", HEALTH_EVERY, reconciler.look),
+    )
+
+
+def line_job(services: Services) -> Job:
+    """Minutes, hours and days."""
     settings = services.settings
     resolutions = policy.declared(settings, zone(settings.timezone))
     keeper = LineKeeper(
@@ -63,7 +103,7 @@ def _watch(services: Services, power: HostPower | None, parts: ExitStack) -> Hos
     settings = services.settings
     fencing = parts.enter_context(ThreadPoolExecutor(_FENCINGS, "fencing"))
     return HostWatch(
-        Outside(services.database, services.store, services.clock, fencing, power),
+        Outside(services.database, services.store, services.clock, fencing, power, overcommit=settings.cpu_overcommit),
         HostPolicy.for_interval(settings.scrape_interval, settings.scrape_timeout),
         detector=new_id("detector"),
     )
@@ -96,6 +136,21 @@ def _tasks(services: Services) -> tuple[Job, ...]:
     if services.tasks is None:
         return ()
     return (Job("tasks", services.settings.task_heartbeat, services.tasks.keep),)
+
+
+def _audit(services: Services, parts: ExitStack) -> tuple[Job, ...]:
+    """Counted refusals reach the audit log when their window is over, and when the product stops; what is older than
+    its retention leaves it."""
+    database, clock, counted = services.database, services.clock, services.refusals
+    parts.callback(lambda: refusals.write(database, counted.all()))
+
+    def write() -> None:
+        refusals.write(database, counted.over(clock.now()))
+
+    def forget() -> None:
+        log.forget(database, clock.now() - timedelta(days=services.settings.audit_retention))
+
+    return Job("audit_refusals", AUDIT_EVERY, write), Job("audit_retention", CLEAN_EVERY, forget)
 
 
 def _troubles(watch: HostWatch) -> Collection[Trouble]:

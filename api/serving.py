@@ -11,9 +11,12 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_network
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from core.errors import Invalid
 
 _GRACE = 3
 """Seconds that requests under way are given at a stop."""
@@ -38,10 +41,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class BackgroundServer:
-    """An ASGI app on sockets that are bound already, so that a port in use is refused before anything has started."""
+def trusted(proxies: str) -> str:
+    """The addresses and networks, when they are such. Raises Invalid: a mistake would make the server believe nobody,
+    or everybody."""
+    for text in filter(None, map(str.strip, proxies.split(","))):
+        try:
+            ip_network(text)
+        except ValueError:
+            allowed = "addresses and networks such as 10.0.0.5, 10.1.0.0/24, with commas between"
+            raise Invalid("trusted_proxies", f"{text} is neither an address nor a network", allowed) from None
+    return proxies.strip()
 
-    def __init__(self, name: str, app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
+
+class BackgroundServer:
+    """An ASGI app on sockets that are bound already, so that a port in use is refused before anything has started.
+
+    `proxies`: those whose word about the caller's address is taken, addresses and networks with commas between.
+    """
+
+    def __init__(self, name: str, app: ASGIApp, sockets: Sequence[socket.socket], proxies: str = "") -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -49,6 +67,8 @@ class BackgroundServer:
             timeout_graceful_shutdown=_GRACE,
             lifespan="off",
             server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
         )
         self._server = _Server(config)
         self._sockets = list(sockets)

@@ -24,14 +24,16 @@ from api.agent import agent_server
 from api.app import create_app
 from api.cloud_metrics import CloudPage
 from api.jobs import aggregator
-from api.serving import BackgroundServer, listen
-from api.simulation import SimulatedCloud, storages
+from api.serving import BackgroundServer, listen, trusted
+from api.simulation import SimulatedCloud, outer, storages, templates
 from api.simulation.inventory import DEMO_TENANT, register
 from api.wire.frame import Services
+from collector.disk_queue import DiskQueue, QueueInUse
 from collector.run import Collector
 from collector.targets import InventorySource, SourceUnavailable
 from core.clock import SystemClock
 from core.compute import models
+from core.context import Caller, Context, Role
 from core.db.engine import Database, open_database
 from core.db.migrations import SchemaTooNew
 from core.drivers.simulated.compute import SimulatedCompute
@@ -43,15 +45,16 @@ from core.settings import Settings
 from core.tasks.context import Runtime
 from core.tasks.engine import TaskEngine
 from core.tenancy.tokens import ensure_platform_token, ensure_tenant_token
-from core.timeseries.embedded import EmbeddedStore
+from core.timeseries.opening import is_served, open_store
 from core.timeseries.recent import RecentStore
 from core.timeseries.store import StoreUnavailable
 
 _log = structlog.get_logger(__name__)
 
 SERIES_FOLDER: Final = "series"
+QUEUE_FILE: Final = "queue/samples.db"
 DEMO_TOKEN_FILE: Final = "demo-token"  # noqa: S105 (the name of a file)
-REFUSALS: Final = (OSError, ValueError, Fault, StoreUnavailable, RulesInvalid, SchemaTooNew)
+REFUSALS: Final = (OSError, ValueError, Fault, StoreUnavailable, RulesInvalid, SchemaTooNew, QueueInUse)
 """What a start may be refused with; the text says why."""
 
 
@@ -72,20 +75,21 @@ def running(settings: Settings) -> Iterator[Announced]:
     with ExitStack() as parts:
         listener = listen(settings.host, settings.port)
         parts.callback(listener.close)
-        services = _services(settings, parts)
-        platform_token = _migrate(services)
-        cloud = _simulation(services, parts)
-        demo_token = _fill_inventory(services, cloud, parts)
-        engine = _tasks(services, cloud)
+        services = open_services(settings, parts)
+        platform_token = migrated(services)
+        cloud = simulated(services, parts)
+        demo_token = fill_inventory(services, cloud, parts)
+        engine = task_engine(services, cloud)
         services = replace(services, tasks=engine)
-        watching = aggregator(services, cloud, parts)
+        watching = aggregator(services, cloud, parts, None if cloud is None else cloud.network)
         reader = TargetReader()
-        source = InventorySource(lambda: _targets(services.database, reader))
+        source = InventorySource(lambda: inventory_targets(services.database, reader))
         seed = int(key_ring(settings).digest("scrape slots")[:8], 16)
-        collector = Collector(source, services.store, services.clock, settings, seed=seed)
+        spool = sample_queue(settings, parts) if is_served(settings) else None
+        collector = Collector(source, services.store, services.clock, settings, seed=seed, spool=spool)
         fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
         app = create_app(services, REGISTRY, cloud, fields.render, watching.memory)
-        server = BackgroundServer("api", app, [listener])
+        server = BackgroundServer("api", app, [listener], trusted(settings.trusted_proxies))
         if engine is not None:
             engine.start()
             parts.callback(engine.stop)
@@ -109,16 +113,25 @@ def until_told(stop: threading.Event) -> None:
     stop.wait()
 
 
-def _services(settings: Settings, parts: ExitStack) -> Services:
+def open_services(settings: Settings, parts: ExitStack, *, alone: bool = True) -> Services:
+    """`alone`: no other process writes samples, so that the last minutes may be kept in memory."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = RecentStore(EmbeddedStore(settings.data_dir / SERIES_FOLDER))
+    store = open_store(settings, settings.data_dir / SERIES_FOLDER, SystemClock())
+    store = RecentStore(store) if alone else store
     parts.callback(store.close)
     database = open_database(settings)
     parts.callback(database.close)
     return Services(database, store, SystemClock(), settings)
 
 
-def _migrate(services: Services) -> str | None:
+def sample_queue(settings: Settings, parts: ExitStack) -> DiskQueue:
+    """Where samples wait while a time-series server is away. Raises QueueInUse, OSError."""
+    queue = DiskQueue(settings.data_dir / QUEUE_FILE, settings.queue_limit_mb * 1024 * 1024)
+    parts.callback(queue.close)
+    return queue
+
+
+def migrated(services: Services) -> str | None:
     """The platform token, if this is the first start."""
     services.database.migrate()
     with services.database.platform(write=True) as session:
@@ -126,7 +139,7 @@ def _migrate(services: Services) -> str | None:
         return ensure_platform_token(session, services.settings, services.clock.now())
 
 
-def _simulation(services: Services, parts: ExitStack) -> SimulatedCloud | None:
+def simulated(services: Services, parts: ExitStack) -> SimulatedCloud | None:
     settings = services.settings
     if settings.sim_hosts == 0:
         return None
@@ -136,7 +149,7 @@ def _simulation(services: Services, parts: ExitStack) -> SimulatedCloud | None:
     return cloud
 
 
-def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> str | None:
+def fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> str | None:
     """The demo tenant's token, when there is a simulation."""
     now = services.clock.now()
     agent = None
@@ -149,12 +162,16 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
             local_host.register(session, agent.port, now)
         if cloud is None:
             return None
-        register(session, cloud, now)
+        is_first = register(session, cloud, now)
+        templates.register(session, cloud, now, ship=is_first)
+        if is_first:
+            caller = Caller(Role.PLATFORM, "simulation")
+            outer.register(Context(caller, session, services.clock, services.store, services.settings))
         storages.register(session, cloud.centre, services.settings, now)
         return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
 
 
-def _tasks(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | None:
+def task_engine(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | None:
     """None: there is nothing that VMs could run on."""
     if cloud is None:
         return None
@@ -162,7 +179,7 @@ def _tasks(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | Non
     return TaskEngine(Runtime(services.database, driver, services.clock, services.settings))
 
 
-def _targets(database: Database, reader: TargetReader) -> tuple[Target, ...]:
+def inventory_targets(database: Database, reader: TargetReader) -> tuple[Target, ...]:
     try:
         with database.platform() as session:
             return reader.read(session)

@@ -8,7 +8,7 @@ keeps the list that is known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -57,14 +57,16 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class HttpSource:
-    """The same document over HTTP (Prometheus's `http_sd`)."""
+    """The same document over HTTP (Prometheus's `http_sd`). `headers`: what the service wants to be asked with."""
 
     url: str
     timeout: float = 5.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def targets(self) -> tuple[Target, ...]:
         try:
-            answer = httpx.get(self.url, timeout=self.timeout, headers={"Accept": "application/json"})
+            asked = {"Accept": "application/json", **self.headers}
+            answer = httpx.get(self.url, timeout=self.timeout, headers=asked, trust_env=False)
             return _read(answer.raise_for_status().content)
         except (httpx.HTTPError, Invalid) as error:
             raise SourceUnavailable(f"{self.url}: {error}") from error

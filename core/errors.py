@@ -16,7 +16,17 @@ from dataclasses import dataclass
 
 
 class Fault(Exception):
-    """A refusal with a reason for people. Nothing has been changed."""
+    """A refusal with a reason for people. Nothing has been changed.
+
+    `public` is what everybody may read; `inside` is what only the platform is told of it: hosts, their room and
+    addresses.
+    """
+
+    inside: str = ""
+
+    @property
+    def public(self) -> str:
+        return str(self)
 
 
 @dataclass(eq=False)
@@ -33,7 +43,10 @@ class Invalid(Fault):
 
 @dataclass(eq=False)
 class Unauthorised(Fault):
+    """`token_id`: of a token that was good once."""
+
     reason: str
+    token_id: str | None = None
 
     def __str__(self) -> str:
         return self.reason
@@ -61,8 +74,13 @@ class Conflict(Fault):
     kind: str
     key: str
     reason: str
+    inside: str = ""
 
     def __str__(self) -> str:
+        return f"{self.public}: {self.inside}" if self.inside else self.public
+
+    @property
+    def public(self) -> str:
         return f"{self.kind} {self.key}: {self.reason}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
@@ -18,6 +18,8 @@ class Paged:
 
     start: Annotated[int, Ge(1)] | None = None
     limit: Annotated[int, Ge(1), Le(LARGEST_PAGE)] | None = None
+    counts_pages: ClassVar[bool] = False
+    """Of a search whose `start` is the 1-based number of the page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,14 @@ add nothing to 220 bits.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
+import re
 import secrets
 import string
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from core.context import Role
@@ -28,6 +27,7 @@ from core.settings import Settings
 PREFIX: Final = {Role.PLATFORM: "svp_", Role.TENANT: "svt_"}
 KEY_FILE: Final = "token.key"
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_TOKEN: Final = re.compile(rf"(?:{'|'.join(PREFIX.values())})[{_ALPHABET}]+")
 _RANDOM: Final = 37
 _CHECKSUM: Final = 6
 _KEY_BYTES: Final = 32
@@ -46,6 +46,11 @@ def is_damaged(text: str) -> bool:
         return False
     body, checksum = text[:-_CHECKSUM], text[-_CHECKSUM:]
     return len(body) != len(PREFIX[Role.PLATFORM]) + _RANDOM or checksum != _checksum(body)
+
+
+def masked(text: str) -> str:
+    """The text without tokens of ours: somebody may have put one where it does not belong."""
+    return _TOKEN.sub("***", text)
 
 
 def _checksum(body: str) -> str:
@@ -70,27 +75,24 @@ class KeyRing:
 
 @lru_cache(maxsize=16)
 def key_ring(settings: Settings) -> KeyRing:
-    """The key ring of a data folder; its first use there creates the key (0600). Raises Invalid when the file is
-    damaged.
+    """The key ring of an installation: its setting, or a file of the data folder, whose first use creates the key
+    (0600). Raises Invalid when it is damaged.
     """
-    return _load(settings.data_dir / KEY_FILE)
-
-
-def _load(path: Path) -> KeyRing:
+    allowed = f"{_KEY_BYTES} bytes in Base64"
+    if settings.token_key is not None:
+        return _read(settings.token_key, Invalid("token_key", "not a key", allowed))
+    path = settings.data_dir / KEY_FILE
     if not path.exists():
         create_private(path, base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
+    again = f"{allowed}; restore it, or delete it and issue all tokens anew"
+    return _read(path.read_text("latin-1"), Invalid("data_dir", f"{path} is damaged", again))
+
+
+def _read(text: str, damaged: Invalid) -> KeyRing:
     try:
-        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
-    except (binascii.Error, UnicodeDecodeError) as problem:
-        raise _damaged(path) from problem
+        key = base64.b64decode(text.strip(), validate=True)
+    except ValueError as problem:
+        raise damaged from problem
     if len(key) != _KEY_BYTES:
-        raise _damaged(path)
+        raise damaged
     return KeyRing(key)
-
-
-def _damaged(path: Path) -> Invalid:
-    return Invalid(
-        "data_dir",
-        f"{path} is damaged",
-        f"{_KEY_BYTES} bytes in Base64; restore it, or delete it and issue all tokens anew",
-    )

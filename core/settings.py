@@ -21,8 +21,24 @@ def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
 class Settings:
     host: str = _setting("127.0.0.1", "address the API listens on")
     port: Annotated[int, Ge(0), Le(65535)] = _setting(18081, "port of the API; 0 picks a free one")
+    trusted_proxies: str = _setting(
+        "", "addresses and networks, with commas between, whose X-Forwarded-For and -Proto are believed; none: nobody's"
+    )
+    request_rate: Annotated[float, Ge(0)] = _setting(
+        200.0, "requests a second that a token may make, a minute's worth at once, in one process; 0: any number"
+    )
     data_dir: Path = _setting(Path("data"), "folder of the databases, the platform token and the keys")
     database_url: str | None = _setting(None, "SQLAlchemy URL of the state; default: SQLite in data_dir", secret=True)
+    store: str = _setting(
+        "embedded", "time series: embedded, influxdb+http://HOST:8086?org=ORG or victoria+http://HOST:8428"
+    )
+    store_token: str | None = _setting(None, "token of the time-series server", secret=True)
+    queue_limit_mb: Annotated[int, Ge(1)] = _setting(
+        2048, "MB on disk of the samples that wait for a time-series server, at most; the oldest go first"
+    )
+    lease_seconds: Annotated[float, Ge(1), Le(600)] = _setting(
+        15.0, "seconds after which another aggregator takes over from a silent one"
+    )
     platform_token: str | None = _setting(None, "platform token to use instead of a generated one", secret=True)
     quota_cpu: Annotated[int, Ge(0)] = _setting(0, "CPU cores of a new tenant whose quota is not given")
     quota_memory_mb: Annotated[int, Ge(0)] = _setting(0, "MB of memory of a new tenant whose quota is not given")
@@ -31,6 +47,9 @@ class Settings:
     quota_outer_ips: Annotated[int, Ge(0)] = _setting(0, "outer IPs of a new tenant whose quota is not given")
     quota_object_storage_gb: Annotated[int, Ge(0)] = _setting(
         0, "GB of object storage that every tenant is told to have; this product gives none"
+    )
+    token_key: str | None = _setting(
+        None, "key under which tokens are hashed, 32 bytes in Base64; default: a file in data_dir", secret=True
     )
     sealing_keys: str | None = _setting(
         None, "keys that seal passwords in the database, Base64, newest first; default: a file in data_dir", secret=True
@@ -76,6 +95,8 @@ class Settings:
     alarm_retention: Annotated[float, Ge(1)] = _setting(
         365.0, "days that relieved alarms, their history and the events of hosts are kept"
     )
+
+    audit_retention: Annotated[float, Ge(1)] = _setting(365.0, "days that entries of the audit log are kept")
 
     sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
     sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")

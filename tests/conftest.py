@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from core.db.migrations import upgrade
 from tests.support.postgres import Server, postgresql
 
 __all__ = ["postgresql"]
+
+NewDatabase = Callable[[], Database]
 
 # Tables on the command line are as wide as their terminal, which a worker does not have.
 os.environ["COLUMNS"] = "200"
@@ -43,6 +46,18 @@ def database(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path)
     """A migrated database, once of each kind."""
     with _migrated(database_kind, request, tmp_path) as database:
         yield database
+
+
+@pytest.fixture
+def new_database(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
+    """Any number of migrated databases, of each kind."""
+    with ExitStack() as opened:
+
+        def make() -> Database:
+            folder = Path(tempfile.mkdtemp(dir=tmp_path))
+            return opened.enter_context(_migrated(database_kind, request, folder))
+
+        yield make
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Final
 from api.operations import (
     addresses,
     alarms,
+    audit,
     backends,
     backups,
     balancers,
@@ -47,5 +48,6 @@ SECTIONS: Final[tuple[Section, ...]] = (
     groups.SECTION,
     rules.SECTION,
     tasks.SECTION,
+    audit.SECTION,
 )
 TABLE: Final = Table(SECTIONS)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from api.wire.envelope import Nothing
 from api.wire.languages import Text
-from api.wire.operation import Operation, Section
+from api.wire.operation import EXTENSION, Operation, Section
 from api.wire.words import Words
-from core.compute import consoles, guests, models, opening, power, removal, resizing, vms
+from core.compute import consoles, guests, models, opening, power, removal, resizing, templates, vms
 from core.context import Role
 
 VM = Words(
@@ -60,6 +60,23 @@ CHANGE = Words(
     },
     cleared=frozenset({"name", "description"}),
 )
+TEMPLATE = Words(
+    {
+        "id": "vm.template.id",
+        "name": "vm.name",
+        "description": "vm.desc",
+        "created_at": "vm.createtime",
+        "vcpus": "vm.vcpu.num",
+        "memory_mb": "vm.memory.mem",
+        "storage_gb": "vm.storage.size",
+        "type_code": "vm.tenant.type",
+        "model_code": "vm.tenant.model",
+        "tenant_id": "app.id",
+        "lock": "vm.lock",
+        "clones": "vm.clone.num",
+    },
+    platform_only=frozenset({"tenant_id", "lock", "clones"}),
+)
 ADMIN = Words({"id": "vm.id", "user": "username", "password": "pwd"})
 CONSOLE = Words({"url": "vm.console.url", "host": "vm.hostip", "port": "vm.vncport"})
 TYPES = Words(
@@ -68,6 +85,7 @@ TYPES = Words(
 )
 ENTRY = Words({"id": "id", "type": "type", "label": "label", "value": "value", "description": "description"})
 IN_PATH = Words({"id": "vmId"})
+TEMPLATE_IN_PATH = Words({"id": "templateid"})
 
 
 def _put(path: str, section: str, title: Text, run: Callable[..., object]) -> Operation:
@@ -179,6 +197,35 @@ SECTION = Section(
             role=Role.PLATFORM,
             writes=True,
             nothing=Nothing.OBJECT,
+        ),
+        Operation(
+            "POST",
+            "cloudvm/template/create",
+            EXTENSION,
+            Text("将云主机设为模板", "Make a VM a template"),
+            templates.add,
+            CHANGE,
+            TEMPLATE,
+            role=Role.PLATFORM,
+            writes=True,
+        ),
+        Operation(
+            "POST",
+            "cloudvm/template/search",
+            EXTENSION,
+            Text("查询云主机模板", "Search templates"),
+            templates.search,
+            TEMPLATE,
+        ),
+        Operation(
+            "DELETE",
+            "cloudvm/template/{templateid}",
+            EXTENSION,
+            Text("取消云主机模板", "Make a template a VM again"),
+            templates.remove,
+            TEMPLATE_IN_PATH,
+            role=Role.PLATFORM,
+            writes=True,
         ),
     ),
 )

@@ -27,14 +27,16 @@ from core.drivers.power import Fencing, Power
 from core.drivers.simulated import datacentre
 from core.drivers.simulated.compute import Act
 from core.drivers.simulated.datacentre import DataCentre
-from core.drivers.simulated.faults import Action, Fault, HostCondition
+from core.drivers.simulated.faults import EVERYTHING, Action, Fault, HostCondition
 from core.drivers.simulated.fleet import Fleet
+from core.drivers.simulated.network import SimulatedNetwork
 from core.drivers.simulated.pages import Pages
-from core.errors import Conflict
+from core.errors import Conflict, Invalid
 from core.errors import Fault as Refusal
 
 T = TypeVar("T")
 FILE: Final = "simulation.json"
+NETWORK_FILE: Final = "simulation-network.db"
 _FILES_PER_HOST: Final = 6
 _log = structlog.get_logger(__name__)
 
@@ -85,6 +87,7 @@ class SimulatedCloud:
         self._fleet = Fleet(self.centre)
         self._pages = Pages(self._fleet)
         self._exporters: list[Exporter] = []
+        self.network = SimulatedNetwork(self, data_dir / NETWORK_FILE)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulation", daemon=True)
 
@@ -96,6 +99,7 @@ class SimulatedCloud:
 
     def stop(self) -> None:
         self._do(self._close())
+        self.network.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -105,10 +109,35 @@ class SimulatedCloud:
         return {host.id: exporter.port for host, exporter in zip(self.centre.hosts, self._exporters, strict=True)}
 
     def apply(self, fault: Fault) -> None:
-        """On the wire and on disk when it returns. Invalid, Conflict: nothing was done."""
-        self._do(self._change(lambda at: self._fleet.apply(fault, at)))
+        """On the wire and on disk when it returns. A target that is no host or VM may be a router or NIC of the
+        network. Invalid, Conflict: nothing was done."""
+        if self.network.knows(fault.target):
+            self._break_node(fault)
+        else:
+            self._do(self._change(lambda at: self._fleet.apply(fault, at)))
+            self._break_network(fault)
         FAULTS.labels(fault.action).inc()
         _log.info("simulation_fault", action=str(fault.action), target=fault.target, device=fault.device)
+
+    def _break_network(self, fault: Fault) -> None:
+        """What a fault of a host, a VM or everything means for the network beside."""
+        if fault.action is Action.HEAL and fault.target in ("", EVERYTHING):
+            self.network.heal()
+        if fault.action is Action.LOSE_NETWORK:
+            self.network.lose(self.ask(lambda fleet, _: fleet.directory.either(fault.target).id))
+
+    def _break_node(self, fault: Fault) -> None:
+        match fault.action:
+            case Action.FAIL_OPERATION:
+                self.network.fail(fault.target)
+            case Action.LOSE_NETWORK:
+                self.network.lose(fault.target)
+            case Action.HEAL:
+                self.network.heal(fault.target)
+            case _:
+                raise Invalid(
+                    "target", f"{fault.action} needs a host or VM, {fault.target} is of the network", "a host or a VM"
+                )
 
     def set_power(self, vm: str, *, on: bool) -> None:
         """Switch a VM on or off. Invalid: no such VM."""

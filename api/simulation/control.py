@@ -11,11 +11,14 @@ from fastapi.responses import JSONResponse
 from api.operator_json import Authorise, Token, answered
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
+from api.simulation.ping import ping
+from api.simulation.ping import read as read_probe
 from core.drivers.simulated.faults import read
 
 
 def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter:
-    """GET /simulation, GET /simulation/targets (Prometheus' `http_sd`), POST /simulation/{action} {target, device}."""
+    """GET /simulation, GET /simulation/targets (Prometheus' `http_sd`), GET /simulation/ping,
+    POST /simulation/{action} {target, device}."""
     router = APIRouter(prefix="/simulation", tags=["simulation"])
 
     @router.get("")
@@ -25,6 +28,14 @@ def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter
     @router.get("/targets")
     def list_targets(key_token: Token = "") -> JSONResponse:
         return answered(authorise, key_token, lambda: targets(simulation))
+
+    @router.get("/ping")
+    def follow(
+        target: str, source: str = "", port: int = 0, protocol: str = "", outside: str = "", key_token: Token = ""
+    ) -> JSONResponse:
+        return answered(
+            authorise, key_token, lambda: asdict(ping(simulation, read_probe(source, target, port, protocol, outside)))
+        )
 
     @router.post("/{action}")
     def inject(

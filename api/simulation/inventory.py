@@ -24,17 +24,18 @@ _ROOM: Final = 2
 """The demo tenant may own so many times what it has, so that there is something to create."""
 
 
-def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime) -> None:
+def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime) -> bool:
     """The simulation's hosts, and the VMs that it was built with, are in the inventory as they are now, and the demo
     tenant exists. VMs that something is being done to are left to those who do it, VMs that were opened later to the
-    control plane. May be repeated."""
-    _ensure_demo_tenant(session, simulation.centre, now)
+    control plane. May be repeated. True: it was the first time."""
+    is_first = _ensure_demo_tenant(session, simulation.centre, now)
     for spec in host_specs(simulation.centre, simulation.ports()):
         ensure_host(session, spec, now)
     session.flush()
     busy = set(session.scalars(select(Vm.id).where(Vm.lock_task.is_not(None))))
     built = {vm.id for vm in simulation.centre.vms} - busy
     ensure_vms(session, tuple(spec for spec in simulation.ask(vm_specs) if spec.id in built), now)
+    return is_first
 
 
 def host_specs(centre: DataCentre, ports: Mapping[str, int]) -> Iterator[HostSpec]:
@@ -95,9 +96,10 @@ def _nic_specs(vm: SimVm) -> Iterator[NicSpec]:
         yield NicSpec(id=nic.id, device=nic.device, mac=nic.mac, ip=nic.ip, position=position)
 
 
-def _ensure_demo_tenant(session: PlatformSession, centre: DataCentre, now: datetime) -> None:
+def _ensure_demo_tenant(session: PlatformSession, centre: DataCentre, now: datetime) -> bool:
+    """Whether it is new."""
     if session.get(Tenant, DEMO_TENANT) is not None:
-        return
+        return False
     session.add(Tenant(id=DEMO_TENANT, name="demo", description="owner of the simulated VMs", created_at=now))
     session.flush()
     session.add(
@@ -111,3 +113,4 @@ def _ensure_demo_tenant(session: PlatformSession, centre: DataCentre, now: datet
         )
     )
     session.flush()
+    return True

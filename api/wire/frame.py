@@ -14,7 +14,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import ceil
 from typing import Protocol
 
 import structlog
@@ -24,12 +25,18 @@ from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
 from api import metrics
-from api.wire import codec, envelope, form
+from api.wire import codec, envelope, form, witness
 from api.wire.answers import Writer
 from api.wire.envelope import Result
 from api.wire.languages import Language, Text, preferred
 from api.wire.messages import explain
 from api.wire.operation import Found, NoSuchMethod, NoSuchPath, Operation, Table
+from api.wire.pace import Pace
+from core.audit import log as audit
+from core.audit import refusals
+from core.audit.log import Deed, End
+from core.audit.refusals import Refusals
+from core.audit.rows import Outcome
 from core.clock import Clock
 from core.context import Caller, Context, Role
 from core.db.engine import Database
@@ -38,6 +45,7 @@ from core.errors import Fault, Forbidden, NotBuilt, Unauthorised
 from core.ids import new_id
 from core.secrets import key_ring
 from core.settings import Settings
+from core.tasks.queue import submitted
 from core.tenancy.tokens import authenticate
 from core.timeseries.store import StoreUnavailable, TimeSeriesStore
 from core.zone import zone
@@ -54,6 +62,7 @@ _TOO_LARGE = Text(
     f"the body is too large; allowed: up to {form.BODY_LIMIT} bytes",
 )
 _INTERNAL = Text("内部错误，事件编号 {} [internal_error]", "internal error, incident {}")
+_TOO_MANY = Text("请求过于频繁；请在 {} 秒后重试 [too_many_requests]", "too many requests; try again in {} seconds")
 _NO_STORE = Text("监控数据暂不可用 [store_unavailable]", "monitoring data is not available now")
 
 
@@ -66,6 +75,7 @@ class Services:
     clock: Clock
     settings: Settings
     tasks: Tasks | None = None
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Tasks(Protocol):
@@ -95,6 +105,26 @@ class _Reply:
         return str(self.body["result"]) if self.status == 200 else str(self.status)
 
 
+@dataclass(slots=True)
+class _Call:
+    """An authenticated request. `raw`: its parameters, as far as they have been read."""
+
+    operation: Operation
+    caller: Caller
+    address: str
+    language: Language
+    raw: Mapping[str, object] = field(default_factory=dict)
+
+    def deed(self, answer: Mapping[str, object]) -> Deed:
+        return witness.deed(self.operation, self.caller, self.address, self.raw, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    reply: _Reply
+    end: End
+
+
 class Frame:
     """Answers requests below the base URL."""
 
@@ -103,6 +133,7 @@ class Frame:
         self._services = services
         self._zone = zone(services.settings.timezone)
         self._keys = key_ring(services.settings)
+        self._pace = Pace(services.settings.request_rate)
 
     async def answer(self, request: Request, method: str, path: str) -> Response:
         """The operation `path` (relative to the base URL) called with `method`."""
@@ -124,49 +155,65 @@ class Frame:
 
     async def _reply(self, request: Request, found: Found, language: Language) -> _Reply:
         """Never raises: every fault has its envelope."""
-        words = found.operation.words
+        operation, address = found.operation, request.client.host if request.client else ""
         try:
-            caller = await self._caller(request, found.operation)
-            raw = await _raw(request, found)
-            return _Reply(await to_thread.run_sync(self._run, found.operation, caller, raw, language))
+            caller = await self._caller(request)
         except Unauthorised as fault:
             await form.discard(request)
-            return _Reply(envelope.failure(Result.BAD_TOKEN, explain(fault, words, language)))
-        except Fault as fault:
-            await form.discard(request)
-            return _Reply(envelope.failure(Result.FAILURE, explain(fault, words, language)))
-        except form.BodyTooLarge:
-            return await _refused(request, _TOO_LARGE.of(language), 413)
-        except StoreUnavailable:
-            return _Reply(envelope.failure(Result.FAILURE, _NO_STORE.of(language)))
+            await to_thread.run_sync(self._note_refusal, operation, address, fault)
+            return _Reply(envelope.failure(Result.BAD_TOKEN, explain(fault, operation.words, language)))
+        except Exception as error:  # noqa: BLE001 (the last place where a mistake of ours can become an answer)
+            return _incident(operation, error, language)
+        wait = self._pace.delay(caller.token_id, self._services.clock.monotonic())
+        if wait:
+            after = {"retry-after": str(ceil(wait))}
+            return await _refused(request, _TOO_MANY.of(language).format(after["retry-after"]), 429, after)
+        return await self._served(request, found, _Call(operation, caller, address, language))
+
+    async def _served(self, request: Request, found: Found, call: _Call) -> _Reply:
+        try:
+            _authorise(call)
+            call.raw = await _raw(request, found)
+            return _Reply(await to_thread.run_sync(self._run, call))
         except ClientDisconnect:
             return _Reply(envelope.failure(Result.FAILURE, ""), 400)
-        except Exception as error:  # noqa: BLE001 (the last place where a mistake of ours can become an answer)
-            return _incident(found.operation, error, language)
+        except Exception as error:  # noqa: BLE001 (as above)
+            await form.discard(request)
+            failure = _failure(call, error)
+            if call.operation.writes:
+                await to_thread.run_sync(self._note_failure, call, failure.end)
+            return failure.reply
 
-    async def _caller(self, request: Request, operation: Operation) -> Caller:
+    async def _caller(self, request: Request) -> Caller:
         token = request.headers.get(TOKEN, "").strip()
         services = self._services
-        caller = await to_thread.run_sync(authenticate, services.database, self._keys, token, services.clock.now())
-        if operation.role is Role.PLATFORM and not caller.is_platform:
-            raise Forbidden("this operation needs a platform token")
-        return caller
+        return await to_thread.run_sync(authenticate, services.database, self._keys, token, services.clock.now())
 
-    def _run(
-        self, operation: Operation, caller: Caller, raw: Mapping[str, object], language: Language
-    ) -> dict[str, object]:
+    def _run(self, call: _Call) -> dict[str, object]:
         """In a worker thread: read, run and write within one transaction."""
+        operation, services = call.operation, self._services
         if operation.run is None:
             raise NotBuilt(operation.name)
-        services = self._services
-        arguments = operation.read(raw, self._zone)
-        with self._session(caller, write=operation.writes) as session:
+        arguments = operation.read(call.raw, self._zone)
+        with self._session(call.caller, write=operation.writes) as session:
             tasks = services.tasks
             server_id, driver = (None, None) if tasks is None else (tasks.server_id, tasks.driver)
-            at = Context(caller, session, services.clock, services.store, services.settings, server_id, driver)
+            at = Context(call.caller, session, services.clock, services.store, services.settings, server_id, driver)
             value = operation.run(at, *arguments)
-            writer = Writer(self._zone, language, caller.is_platform)
-            return envelope.success(value, operation.answer_words, writer, operation.nothing)
+            writer = Writer(self._zone, call.language, call.caller.is_platform)
+            answer = envelope.success(value, operation.answer_words, writer, operation.nothing)
+            if operation.writes:
+                end = witness.success(submitted(session))
+                audit.record(session, services.clock.now(), call.deed(answer), end)
+            return answer
+
+    def _note_failure(self, call: _Call, end: End) -> None:
+        audit.record_apart(self._services.database, self._services.clock.now(), call.deed({}), end)
+
+    def _note_refusal(self, operation: Operation, address: str, fault: Unauthorised) -> None:
+        refusal = refusals.Refusal(operation.name, address, fault.reason, fault.token_id)
+        services = self._services
+        refusals.write(services.database, services.refusals.note(refusal, services.clock.now()))
 
     @contextmanager
     def _session(self, caller: Caller, *, write: bool) -> Iterator[Session]:
@@ -179,6 +226,11 @@ class Frame:
                 yield own
 
 
+def _authorise(call: _Call) -> None:
+    if call.operation.role is Role.PLATFORM and not call.caller.is_platform:
+        raise Forbidden("this operation needs a platform token")
+
+
 async def _raw(request: Request, found: Found) -> Mapping[str, object]:
     """GET and DELETE carry everything in their path; what else they bring is ignored."""
     if not found.operation.has_body:
@@ -189,6 +241,27 @@ async def _raw(request: Request, found: Found) -> Mapping[str, object]:
 async def _refused(request: Request, text: str, status: int, headers: Mapping[str, str] | None = None) -> _Reply:
     await form.discard(request)
     return _Reply(envelope.failure(Result.FAILURE, text), status, headers)
+
+
+def _failure(call: _Call, error: Exception) -> _Failure:
+    """What becomes of a fault: the answer, and what the audit log says."""
+    match error:
+        case Fault():
+            words, platform = call.operation.words, call.caller.is_platform
+            text = explain(error, words, call.language, platform=platform)
+            end = witness.failure(error, call.operation, call.raw)
+            return _Failure(_Reply(envelope.failure(Result.FAILURE, text)), end)
+        case form.BodyTooLarge():
+            return _worded(call, _TOO_LARGE, "body_too_large", 413)
+        case StoreUnavailable():
+            return _worded(call, _NO_STORE, "store_unavailable", 200)
+    reply = _incident(call.operation, error, call.language)
+    return _Failure(reply, End(outcome=Outcome.FAILED, code="internal_error", reason=str(reply.body["resultinfo"])))
+
+
+def _worded(call: _Call, text: Text, code: str, status: int) -> _Failure:
+    reply = _Reply(envelope.failure(Result.FAILURE, text.of(call.language)), status)
+    return _Failure(reply, End(outcome=Outcome.FAILED, code=code, reason=text.en))
 
 
 def _incident(operation: Operation, error: Exception, language: Language) -> _Reply:

@@ -91,13 +91,22 @@ def place(location: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 
 
-def explain(fault: Fault, words: Words, language: Language) -> str:
-    """One line for people. `words` turn the domain's field names into what the caller sent."""
+def explain(fault: Fault, words: Words, language: Language, *, platform: bool = False) -> str:
+    """One line for people. `words` turn the domain's field names into what the caller sent; `platform`: the reader may
+    know of hosts."""
     if isinstance(fault, BadParameters):
         lines = [_problem(problem, language) for problem in fault.problems[:_MOST_PROBLEMS]]
         return ("；" if language is Language.ZH else "; ").join(lines)
     text, code = _fault(fault, words)
-    return f"{text.zh} [{code}]" if language is Language.ZH else text.en
+    inside = fault.inside if platform else ""
+    if language is Language.ZH:
+        return f"{text.zh}{inside and '：'}{inside} [{code}]"
+    return f"{text.en}{inside and ': '}{inside}"
+
+
+def code_of(fault: Fault) -> str:
+    """The stable code of a refusal; of several wrong parameters that of the first."""
+    return fault.problems[0].code if isinstance(fault, BadParameters) else _fault(fault, Words())[1]
 
 
 def _problem(problem: Problem, language: Language) -> str:

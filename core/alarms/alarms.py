@@ -55,7 +55,8 @@ class FindAlarms(Paged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDetails:
-    """`content_zh`, `content_en`: the text in both languages. `relieved_at` None: the alarm is open."""
+    """`content_zh`, `content_en`: the text in both languages. `relieved_at` None: the alarm is open. `suppressed_by`:
+    why nobody is told of it; a tenant reads whether it is for a host, maintenance or a window, and not for which."""
 
     id: str
     category: str
@@ -126,7 +127,7 @@ def search(at: Context, find: FindAlarms) -> Page[AlarmDetails]:
     )
     wanted = replace(find, start=None, limit=None) if find.unpaged else find
     found = page(at, columns, wanted, order=(rows.Alarm.created_at.desc(), rows.Alarm.id.desc()))
-    return Page(tuple(_details(alarm) for (alarm,) in found.rows), found.total)
+    return Page(tuple(_details(at, alarm) for (alarm,) in found.rows), found.total)
 
 
 def relieve(at: Context, ref: AlarmRef) -> None:
@@ -236,14 +237,17 @@ def _created(starts_at: datetime | None, ends_at: datetime | None) -> tuple[Colu
     return (*since, *until)
 
 
-def _details(alarm: rows.Alarm) -> AlarmDetails:
+def _details(at: Context, alarm: rows.Alarm) -> AlarmDetails:
+    suppressed_by = alarm.suppressed_by
+    if suppressed_by is not None and not at.caller.is_platform:
+        suppressed_by = suppressed_by.partition(":")[0]
     return AlarmDetails(
         id=alarm.id, category=alarm.category, severity=alarm.severity, object_kind=alarm.object_kind,
         object_id=alarm.object_id, object_name=alarm.object_name, content_zh=alarm.content_zh,
         content_en=alarm.content_en, created_at=alarm.created_at, relieved_at=alarm.relieved_at,
         relieved=Relieved.NONE if alarm.relieve_way is None else Relieved(alarm.relieve_way.value),
         latched=alarm.latched, acknowledged=alarm.acknowledged_at is not None, flapping=alarm.flapping,
-        shelved_until=alarm.shelved_until, suppressed_by=alarm.suppressed_by, note=alarm.note,
+        shelved_until=alarm.shelved_until, suppressed_by=suppressed_by, note=alarm.note,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from core.ids import new_id
 from core.tasks import queue
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
-from core.tasks.kinds import Kind, Target, Write, declare, nothing_to_withdraw
+from core.tasks.kinds import Kind, Target, Write, declare
 from core.tenancy.quotas import Amounts
 
 _LIMIT: Final = timedelta(hours=2)
@@ -197,6 +197,6 @@ RESTORE: Final = declare(
 DELETE: Final = declare(
     Kind(
         name="backup.delete", title="delete backup", target=BACKUP, run=_delete, undo=_delete,
-        withdraw=nothing_to_withdraw, limit=_LIMIT,
+        withdraw=None, limit=_LIMIT,
     )
 )  # fmt: skip

@@ -54,7 +54,7 @@ def read(at: Context, ref: VmRef) -> ConsoleDetails:
     try:
         found = operations.driver(at).vnc(VmAt(vm.host_id, vm.id))
     except DriverFault as problem:
-        raise Conflict("VM", vm.id, f"its console cannot be reached: {problem}") from None
+        raise Conflict("VM", vm.id, "its console cannot be reached", problem.reason) from None
     return ConsoleDetails(url=f"vnc://{found.host}:{found.port}", host=found.host, port=found.port)
 
 

@@ -5,7 +5,8 @@ everybody who moves, resizes or deletes a VM, and drift as soon as one forgets; 
 whoever takes room locks the host's row first (SQLite: the one write transaction; PostgreSQL: SELECT ... FOR UPDATE),
 sums what is on it, and writes the VM's row in the same transaction. The choice itself is made before, without a lock,
 on what may be stale by then; when the room is gone the choice is made again. One transaction locks one host only, so
-that no two wait for each other.
+that no two wait for each other; only the watch over the hosts, which finds new homes for all VMs of a dead one, locks
+all of them, in one order.
 
 VMs count from acceptance to deletion, stopped ones too: they could not be started again otherwise. What failed to be
 created does not count, and a template takes storage only.
@@ -23,8 +24,10 @@ from sqlalchemy.orm import Session
 from core.compute.placement import Candidate, Obstacle, Room, Wish, choose, shortage
 from core.compute.rows import Disk, Vm, VmState
 from core.db.guarded import changed
+from core.drivers.compute import VmAt
 from core.errors import Conflict
 from core.hosts.rows import Host, HostState
+from core.network import nodes, plugging
 from core.tasks.context import TaskContext
 
 _ATTEMPTS: Final = 10
@@ -44,19 +47,25 @@ def find_home(task: TaskContext, vm_id: str, tenant_id: str, wish: Wish) -> str:
                 return home
             choice = choose(wish, tenant_id, candidates(session, task.driver.hosts(), task.settings.cpu_overcommit))
         if choice.host_id is None:
-            raise Conflict("VM", vm_id, f"no host can take it: {_named(choice.refusals)}")
+            raise Conflict("VM", vm_id, "no host can take it", named(choice.refusals))
         with task.write() as session:
             if _enter(session, vm_id, choice.host_id, wish, task.settings.cpu_overcommit):
                 return choice.host_id
     raise Conflict("VM", vm_id, "no host can take it: others were faster, several times")
 
 
-def ensure_room(session: Session, host_id: str, wish: Wish, overcommit: float) -> None:
+def ensure_room(session: Session, vm: VmAt, wish: Wish, overcommit: float) -> None:
     """For a VM that grows where it is: to be followed, in the same write transaction, by the rows that take the room.
     Raises Conflict, naming what is short."""
-    why = _shortage_under_lock(session, host_id, wish, overcommit)
+    why = _shortage_under_lock(session, vm.host_id, wish, overcommit)
     if why is not None:
-        raise Conflict("host", host_id, f"has not enough room: {why}")
+        raise Conflict("VM", vm.vm_id, "its host has not enough room", f"{vm.host_id}: {why}")
+
+
+def lock_all(session: Session) -> None:
+    """Nobody takes room on any host until the transaction ends. To be called before it has locked anything else but
+    hosts: all are taken in one order."""
+    session.execute(select(Host.id).order_by(Host.id).with_for_update())
 
 
 def candidates(session: Session, served: Collection[str], overcommit: float) -> list[Candidate]:
@@ -83,7 +92,10 @@ def _enter(session: Session, vm_id: str, host_id: str, wish: Wish, overcommit: f
         return False
     state = select(Host.state).where(Host.id == host_id).scalar_subquery()
     homeless = update(Vm).where(Vm.id == vm_id, Vm.host_id.is_(None))
-    return changed(session, homeless.values(host_id=host_id, host_state=state))
+    entered = changed(session, homeless.values(host_id=host_id, host_state=state))
+    if entered:
+        nodes.mark_nics(session, plugging.nics_of(session, [vm_id]))
+    return entered
 
 
 def _shortage_under_lock(session: Session, host_id: str, wish: Wish, overcommit: float) -> str | None:
@@ -134,7 +146,8 @@ def _obstacle(host: Host, served: Collection[str]) -> Obstacle | None:
     return None if host.cpu_cores and host.memory_mb else Obstacle.UNKNOWN_SIZE
 
 
-def _named(refusals: Mapping[str, str]) -> str:
+def named(refusals: Mapping[str, str]) -> str:
+    """Hosts with their reasons, for people."""
     if not refusals:
         return "there is none"
     shown = "; ".join(f"{host_id}: {why}" for host_id, why in sorted(refusals.items())[:_NAMED])

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
+from core.compute import operations
 from core.compute.rows import Disk, Nic, Vm, VmState
 from core.db.session import PlatformSession
 from core.db.types import Row
@@ -135,6 +136,8 @@ def _remove_others(session: PlatformSession, kind: type[Disk | Nic], vm_ids: Seq
     for batch in _batches(vm_ids):
         known = session.scalars(select(kind.id).where(kind.vm_id.in_(batch))).all()
         for gone in _batches([id_ for id_ in known if id_ not in kept]):
+            if kind is Nic:
+                operations.drop_nics(session, gone)
             session.execute(delete(kind).where(kind.id.in_(gone)))
 
 

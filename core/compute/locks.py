@@ -47,7 +47,8 @@ class Locked(Conflict):
 
 
 def take(session: Session, vm_ids: Iterable[str], lock: VmLock, task_id: str) -> None:
-    """Lock the VMs for a task of the same transaction. Raises Locked, NotFound: then roll back, some may be locked."""
+    """Lock the VMs for a task of the same transaction. Raises Conflict (mostly Locked), NotFound: then roll
+    back, some may be locked."""
     for vm_id in sorted(set(vm_ids)):
         free = update(Vm).where(Vm.id == vm_id, Vm.lock == VmLock.NONE)
         if not changed(session, free.values(lock=lock, lock_task=task_id)):
@@ -65,7 +66,8 @@ VM: Final = Target("vm", release)
 
 
 def _refusal(session: Session, vm_id: str) -> Conflict | NotFound:
+    """Read after the refusal: whoever held the lock may have given it back in between."""
     lock = session.scalar(select(Vm.lock).where(Vm.id == vm_id))
     if lock is None:
         return NotFound("VM", vm_id)
-    return Locked(vm_id, lock)
+    return Conflict("VM", vm_id, "was changed at the same time") if lock is VmLock.NONE else Locked(vm_id, lock)

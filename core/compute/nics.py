@@ -17,7 +17,7 @@ from core.compute.rows import Nic, VmLock, VmState
 from core.context import Context
 from core.errors import Conflict
 from core.ids import new_id
-from core.network import addresses, vpcs
+from core.network import addresses, plugging, vpcs
 from core.network.rows import Vpc
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
@@ -63,12 +63,14 @@ def search(at: Context, find: FindNics) -> tuple[NicDetails, ...]:
     """The NICs of a VM in their order. Raises NotFound."""
     vm = operations.existing(at.session, find.vm_id)
     joined = select(Nic, Vpc.name).join(Vpc, Vpc.id == Nic.vpc_id, isouter=True).where(Nic.vm_id == vm.id)
-    return tuple(
-        NicDetails(
-            id=nic.id, name=nic.name, description=nic.description, created_at=nic.created_at, vm_id=nic.vm_id,
-            mac=nic.mac, ip=nic.ip, vpc_id=nic.vpc_id, vpc_name=vpc_name,
-        )
-        for nic, vpc_name in at.session.execute(joined.order_by(Nic.position, Nic.id))
+    return tuple(details(nic, vpc_name) for nic, vpc_name in at.session.execute(joined.order_by(Nic.position, Nic.id)))
+
+
+def details(nic: Nic, vpc_name: str | None) -> NicDetails:
+    """What is told of a NIC, plugged into the network of that name."""
+    return NicDetails(
+        id=nic.id, name=nic.name, description=nic.description, created_at=nic.created_at, vm_id=nic.vm_id, mac=nic.mac,
+        ip=nic.ip, vpc_id=nic.vpc_id, vpc_name=vpc_name,
     )  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def add(at: Context, want: AddNic) -> AddedNic:
     ip = addresses.take(at.session, vpc.id, [nic_id])[nic_id]
     at.session.add(new_nic(at, nic_id, vm.tenant_id, vm.id, vpc.id, ip, last + 1))
     at.session.flush()
+    plugging.plugged(at.session, [nic_id])
     return AddedNic(id=nic_id)
 
 

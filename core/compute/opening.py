@@ -1,45 +1,51 @@
 """Opening VMs: from a request to a running VM, or to a refusal that left nothing behind.
 
 At once: everything that can be refused is refused; rows, quota, addresses, locks and one task per VM are written
-together, for all VMs of the request or for none. In the task: a host is found, the driver makes the VM and starts it.
-When that does not end well, nothing of the VM is left but a row that says so and may be deleted.
+together, for all VMs of the request or for none. In the task: a host is found, the driver makes the VM, from an image
+or as a clone of a template, and starts it. When that does not end well, nothing of the VM is left but a row that says
+so and may be deleted.
 """
 
 from __future__ import annotations
 
 import secrets
-import string
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from string import ascii_letters, ascii_lowercase, digits
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.compute import locks, models, operations
+from core.compute import locks, models, operations, templates
 from core.compute.hosting import find_home
 from core.compute.placement import Wish
 from core.compute.rows import Disk, Nic, Vm, VmLock, VmState
 from core.context import Context
-from core.drivers.compute import DiskWish, FromImage, NicWish, VmAt, VmWish
-from core.errors import Invalid
+from core.drivers.compute import DiskWish, FromImage, FromVm, NicWish, Refused, VmAt, VmWish
+from core.errors import Conflict, Invalid
 from core.hosts import storages
 from core.ids import new_id
-from core.network import addresses, vpcs
+from core.network import addresses, plugging, vpcs
 from core.sealing import Place, sealing_keys
 from core.tasks import queue
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
 from core.tasks.kinds import Kind, Write, declare
+from core.tasks.rows import Argument
 from core.tenancy import quotas
 from core.tenancy.quotas import Amounts
 
 _ADMIN_PASSWORD: Final = "admin_password"  # noqa: S105 (the name of a secret)
 _VNC_PASSWORD: Final = "vnc_password"  # noqa: S105 (the name of a secret)
-_LETTERS: Final = string.ascii_letters + string.digits
-_DEVICES: Final = "bcdefghijklmnopqrstuvwxyz"
+_LETTERS: Final = ascii_letters + digits
+_SYSTEM_DEVICE: Final = "vda"
+_IMAGE: Final = "image"
+_TEMPLATE: Final = "template"
+"""Arguments of the task: what the VM is made from, one of the two."""
 
 VncPassword = Annotated[str, MinLen(1), MaxLen(8)]
 """The VNC protocol knows no longer one."""
@@ -48,7 +54,8 @@ VncPassword = Annotated[str, MinLen(1), MaxLen(8)]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenVms:
     """`number` VMs in the network `vpc_id`, either of a model or of a template; `data_disks` of `data_disk_gb` each
-    beside the system disk. Passwords that are not given are random, and shown to nobody."""
+    beside the system disk, or beside the disks of the template. `nested`: VMs may run inside them. Passwords that are
+    not given are random, and shown to nobody."""
 
     name: Annotated[str, MinLen(1), MaxLen(120)] | None = None
     model: Annotated[str, MaxLen(64)] | None = None
@@ -60,7 +67,7 @@ class OpenVms:
     vnc_password: VncPassword | None = None
     admin_password: Annotated[str, MinLen(1), MaxLen(128)] | None = None
     nested: bool = False
-    data_disks: Annotated[int, Ge(0), Le(len(_DEVICES))] = 0
+    data_disks: Annotated[int, Ge(0), Le(len(ascii_lowercase) - 1)] = 0
     data_disk_gb: Annotated[int, Ge(0), Le(65_536)] = 0
 
 
@@ -73,20 +80,33 @@ class OpenedVm:
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What VMs are made from. `disks`: sizes in GB by device, the system disk first. `arguments` tell it the task."""
+
+    type_code: str
+    model_code: str
+    state: VmState
+    lock: VmLock
+    disks: Mapping[str, int]
+    arguments: Mapping[str, Argument]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What all VMs of a request have in common."""
+    """What all VMs of a request have in common. `disks`: as of the source, and those beside."""
 
     tenant_id: str
-    type_code: str
+    source: _Source
     storage_id: str | None
-    sizes: tuple[int, ...]
+    disks: Mapping[str, int]
     each: Amounts
 
 
 def open_vms(at: Context, want: OpenVms) -> tuple[OpenedVm, ...]:
     """Raises Invalid, NotFound, QuotaExceeded, Conflict: then nothing was opened."""
-    operations.driver(at)
+    if not operations.driver(at).capabilities.nested and want.nested:
+        raise Invalid("nested", "the hypervisors run no VMs inside VMs", "false")
     plan = _plan(at, want)
     opened = [_insert(at, want, plan, name) for name in _names(want)]
     quotas.take(at.session, plan.tenant_id, plan.each.times(want.number))
@@ -94,6 +114,7 @@ def open_vms(at: Context, want: OpenVms) -> tuple[OpenedVm, ...]:
     for vm, (nic_id, ip) in zip(opened, given.items(), strict=True):
         at.session.add(new_nic(at, nic_id, plan.tenant_id, vm.id, want.vpc_id, ip))
     at.session.flush()
+    plugging.plugged(at.session, given.keys())
     return tuple(opened)
 
 
@@ -116,14 +137,34 @@ def _plan(at: Context, want: OpenVms) -> _Plan:
         raise Invalid("model", problem, "either a model or a template")
     if bool(want.data_disks) != bool(want.data_disk_gb):
         raise Invalid("data_disk_gb", "does not go with the number of disks", "both, or neither")
-    if want.template_id is not None:
-        raise Invalid("template_id", "there is no such template", "a template, or a model instead")
-    assert want.model is not None
-    model = models.find(at, want.model)
+    source = _image(at, want.model) if want.model is not None else _template(at, want.template_id or "")
     vpc = vpcs.existing(at, want.vpc_id)
-    sizes = (at.settings.vm_system_disk_gb, *[want.data_disk_gb] * want.data_disks)
-    each = Amounts(cpu=want.vcpus, memory_mb=want.memory_mb, storage_gb=sum(sizes))
-    return _Plan(vpc.tenant_id, model.type, storages.main(at.session), sizes, each)
+    disks = {**source.disks, **dict.fromkeys(_more_devices(source.disks, want.data_disks), want.data_disk_gb)}
+    each = Amounts(cpu=want.vcpus, memory_mb=want.memory_mb, storage_gb=sum(disks.values()))
+    return _Plan(tenant_id=vpc.tenant_id, source=source, storage_id=storages.main(at.session), disks=disks, each=each)
+
+
+def _image(at: Context, model_code: str) -> _Source:
+    model = models.find(at, model_code)
+    return _Source(
+        type_code=model.type, model_code=model_code, state=VmState.INSTALLING, lock=VmLock.INSTALLING,
+        disks={_SYSTEM_DEVICE: at.settings.vm_system_disk_gb}, arguments={_IMAGE: model_code},
+    )  # fmt: skip
+
+
+def _template(at: Context, template_id: str) -> _Source:
+    original = templates.existing(at.session, template_id)
+    return _Source(
+        type_code=original.type_code, model_code=original.model_code, state=VmState.CLONING, lock=VmLock.CLONING,
+        disks=original.disks, arguments={_TEMPLATE: original.id},
+    )  # fmt: skip
+
+
+def _more_devices(taken: Collection[str], number: int) -> list[str]:
+    free = [device for letter in ascii_lowercase if (device := f"vd{letter}") not in taken]
+    if number > len(free):
+        raise Invalid("data_disks", f"{number} disks are too many beside the {len(taken)} there are", f"0-{len(free)}")
+    return free[:number]
 
 
 def _names(want: OpenVms) -> list[str | None]:
@@ -134,27 +175,26 @@ def _names(want: OpenVms) -> list[str | None]:
 
 
 def _insert(at: Context, want: OpenVms, plan: _Plan, name: str | None) -> OpenedVm:
-    vm_id = new_id("vm")
+    vm_id, source = new_id("vm"), plan.source
     vnc_password = want.vnc_password or random_password(8)
     task_id = queue.submit(
-        at, OPEN, vm_id, plan.tenant_id, {"image": want.model, **operations.as_arguments(plan.each)},
+        at, OPEN, vm_id, plan.tenant_id, {**source.arguments, **operations.as_arguments(plan.each)},
         {_ADMIN_PASSWORD: want.admin_password or random_password(16), _VNC_PASSWORD: vnc_password},
     )  # fmt: skip
     sealed = sealing_keys(at.settings).seal(vnc_password, Place("vm", _VNC_PASSWORD, vm_id))
     vm = Vm(
         id=vm_id, tenant_id=plan.tenant_id, name=name or vm_id, created_at=at.clock.now(), vcpus=want.vcpus,
-        state=VmState.INSTALLING, lock=VmLock.INSTALLING, lock_task=task_id, memory_mb=want.memory_mb,
-        type_code=plan.type_code, model_code=want.model or "", domain_uuid=str(uuid.uuid4()), vnc_password=sealed,
-        nested=want.nested,
+        state=source.state, lock=source.lock, lock_task=task_id, memory_mb=want.memory_mb,
+        type_code=source.type_code, model_code=source.model_code, template_id=want.template_id,
+        domain_uuid=str(uuid.uuid4()), vnc_password=sealed, nested=want.nested,
     )  # fmt: skip
     at.session.add(vm)
     at.session.flush()
-    for position, size in enumerate(plan.sizes):
-        device = f"vd{_DEVICES[position - 1] if position else 'a'}"
+    for device, size in plan.disks.items():
         at.session.add(
             Disk(
                 id=new_id("disk"), tenant_id=plan.tenant_id, vm_id=vm_id, name=f"{vm.name}-{device}",
-                created_at=at.clock.now(), device=device, size_gb=size, is_system=position == 0,
+                created_at=at.clock.now(), device=device, size_gb=size, is_system=device == next(iter(plan.disks)),
                 storage_id=plan.storage_id,
             )
         )  # fmt: skip
@@ -180,15 +220,26 @@ def _wish(session: Session, task: TaskContext) -> VmWish:
     nics = session.scalars(select(Nic).where(Nic.vm_id == vm.id).order_by(Nic.position)).all()
     return VmWish(
         vm_id=vm.id, tenant_id=vm.tenant_id, name=vm.name, domain_uuid=vm.domain_uuid,
-        source=FromImage(task.task.text("image")), vcpus=vm.vcpus, memory_mb=vm.memory_mb,
+        source=_origin(session, task.task), vcpus=vm.vcpus, memory_mb=vm.memory_mb,
         largest_vcpus=2 * vm.vcpus, largest_memory_mb=2 * vm.memory_mb,
         disks=tuple(
             DiskWish(id=disk.id, device=disk.device or "", size_gb=disk.size_gb, is_system=disk.is_system)
             for disk in disks
         ),
-        nics=tuple(nic_wish(nic) for nic in nics),
+        nics=tuple(nic_wish(nic) for nic in nics), nested=vm.nested,
         admin_password=task.secret(_ADMIN_PASSWORD), vnc_password=task.secret(_VNC_PASSWORD),
     )  # fmt: skip
+
+
+def _origin(session: Session, task: TaskFacts) -> FromImage | FromVm:
+    """Where the template is now: it may have moved since the VM was accepted."""
+    if _TEMPLATE not in task.arguments:
+        return FromImage(task.text(_IMAGE))
+    template_id = task.text(_TEMPLATE)
+    host_id = session.scalar(select(Vm.host_id).where(Vm.id == template_id))
+    if host_id is None:
+        raise Conflict("template", template_id, "has no host")
+    return FromVm(VmAt(host_id, template_id))
 
 
 def nic_wish(nic: Nic) -> NicWish:
@@ -197,10 +248,18 @@ def nic_wish(nic: Nic) -> NicWish:
 
 
 def _undo(task: TaskContext) -> Write:
+    """A VM that is whole, and that its hypervisor will not take away again, is the caller's: it stands still."""
     with task.read() as session:
         host_id = session.scalar(select(Vm.host_id).where(Vm.id == task.task.object_id))
     if host_id is not None:
-        task.driver.ensure_gone(VmAt(host_id, task.task.object_id))
+        at = VmAt(host_id, task.task.object_id)
+        try:
+            task.driver.ensure_gone(at)
+        except Refused:
+            facts = task.driver.look(at)
+            if facts is None or not facts.complete:
+                raise
+            return operations.following(task, facts)
     return lambda session: _give_up(session, task.task)
 
 

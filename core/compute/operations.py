@@ -26,7 +26,7 @@ from core.db.search import exactly
 from core.db.session import PlatformSession
 from core.drivers.compute import Capabilities, ComputeDriver, Power, VmAt, VmFacts
 from core.errors import Conflict, NotFound
-from core.network import addresses
+from core.network import addresses, parting
 from core.tasks import queue
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
@@ -175,7 +175,8 @@ def settle(session: Session, task: TaskFacts) -> None:
 
 
 def drop_nics(session: Session, nic_ids: Collection[str]) -> None:
-    """NICs and their addresses are gone."""
+    """NICs are gone, with their addresses and all that the network does for them."""
+    parting.drop(session, nic_ids)
     addresses.give_back(session, nic_ids)
     _delete(session, delete(Nic).where(Nic.id.in_(nic_ids)))
 

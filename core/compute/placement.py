@@ -9,7 +9,7 @@ little as possible of anybody along.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -51,6 +51,14 @@ class Candidate:
     left: Room
     obstacle: Obstacle | None = None
     tenants: Mapping[str, int] = field(default_factory=dict)
+
+    def with_one_more(self, tenant_id: str, wish: Wish) -> Candidate:
+        """The same host when a VM of the tenant's is on it, too."""
+        storage = None if self.left.storage_gb is None else self.left.storage_gb - wish.storage_gb
+        left = Room(
+            vcpus=self.left.vcpus - wish.vcpus, memory_mb=self.left.memory_mb - wish.memory_mb, storage_gb=storage
+        )
+        return replace(self, left=left, tenants={**self.tenants, tenant_id: self.tenants.get(tenant_id, 0) + 1})
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def _run(task: TaskContext) -> Write:
         vm = session.get_one(Vm, at.vm_id)
         more = Wish(vcpus=max(0, vcpus - vm.vcpus), memory_mb=max(0, memory_mb - vm.memory_mb))
         if more != Wish():
-            ensure_room(session, at.host_id, more, task.settings.cpu_overcommit)
+            ensure_room(session, at, more, task.settings.cpu_overcommit)
         vm.vcpus, vm.memory_mb = max(vcpus, vm.vcpus), max(memory_mb, vm.memory_mb)
     return operations.following(task, task.driver.ensure_size(at, vcpus, memory_mb))
 

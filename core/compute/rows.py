@@ -49,6 +49,7 @@ class VmLock(IntEnum):
 
 class Vm(Row, TenantOwned):
     """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it. `nested`: VMs run inside it.
+    `template_id`: what it was cloned from; that may be gone by now.
 
     `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet
     the VMs of a suspected host are shown as such (`core.compute.state`). `lock_task` holds the lock
@@ -76,6 +77,7 @@ class Vm(Row, TenantOwned):
     type_code: Mapped[str] = mapped_column(String(64), default="")
     model_code: Mapped[str] = mapped_column(String(64), default="")
     is_template: Mapped[bool] = mapped_column(default=False)
+    template_id: Mapped[str | None] = mapped_column(String(64), index=True)
     ha_enabled: Mapped[bool] = mapped_column(default=True)
     domain_uuid: Mapped[str] = mapped_column(String(36), unique=True)
     nested: Mapped[bool] = mapped_column(default=False)
@@ -123,6 +125,7 @@ class Nic(Row, TenantOwned):
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "vm_id"], ["vm.tenant_id", "vm.id"]),
         ForeignKeyConstraint(["tenant_id", "vpc_id"], ["vpc.tenant_id", "vpc.id"]),
+        UniqueConstraint("tenant_id", "id"),
         UniqueConstraint("vm_id", "position"),
     )
 

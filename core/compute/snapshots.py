@@ -22,10 +22,12 @@ from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
-from core.tasks.kinds import Kind, Write, declare, nothing_to_withdraw
+from core.tasks.kinds import Kind, Write, declare
 from core.tenancy.quotas import Amounts
 
 _LIMIT: Final = timedelta(minutes=30)
+_KEPT: Final = ("name", "description", "with_memory", "vcpus", "memory_mb", "storage_gb")
+"""What the task of a deletion remembers, for the case that it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +123,12 @@ def restore(at: Context, ref: SnapshotRef) -> Started[None]:
 
 
 def delete(at: Context, ref: SnapshotRef) -> None:
-    """It is gone at once; its room is freed in the background. Raises NotFound, Locked, Conflict."""
+    """It is gone at once; its room is freed in the background. It is back when its hypervisor keeps it. Raises
+    NotFound, Locked, Conflict."""
     snapshot = _existing(at, ref.id)
-    operations.begin(at, DELETE, snapshot.vm_id, VmLock.CHANGING, EITHER, {"snapshot": snapshot.id})
+    kept = {name: getattr(snapshot, name) for name in _KEPT}
+    arguments = {"snapshot": snapshot.id, "created_at": snapshot.created_at.isoformat(), **kept}
+    operations.begin(at, DELETE, snapshot.vm_id, VmLock.CHANGING, EITHER, arguments)
     _ensure_complete(snapshot)
     at.session.delete(snapshot)
     at.session.flush()
@@ -156,13 +161,33 @@ def _create(task: TaskContext) -> Write:
 
 
 def _take_back(task: TaskContext) -> Write:
-    """Also what a deletion does: it cannot be undone, and is repeated until it is done."""
+    """Also what a deletion does."""
     task.driver.ensure_snapshot_gone(operations.home(task), task.task.text("snapshot"))
     return operations.both(operations.as_it_is(task), lambda session: _withdraw(session, task.task))
 
 
 def _withdraw(session: Session, task: TaskFacts) -> None:
     _execute(session, sql_delete(Snapshot).where(Snapshot.id == task.text("snapshot")))
+
+
+def _keep(task: TaskContext) -> Write:
+    """A deletion that failed: the snapshot is there, or it is not."""
+    facts = task.driver.look(operations.home(task))
+    following = operations.following(task, facts)
+    if facts is None or task.task.text("snapshot") not in facts.snapshots:
+        return following
+    return operations.both(lambda session: _put_back(session, task.task), following)
+
+
+def _put_back(session: Session, task: TaskFacts) -> None:
+    session.add(
+        Snapshot(
+            id=task.text("snapshot"), tenant_id=task.tenant_id, vm_id=task.object_id, enabled=True,
+            created_at=datetime.fromisoformat(task.text("created_at")),
+            **{name: task.arguments[name] for name in _KEPT},
+        )
+    )  # fmt: skip
+    session.flush()
 
 
 def _revert(task: TaskContext) -> Write:
@@ -188,7 +213,7 @@ REVERT: Final = declare(
 )  # fmt: skip
 DELETE: Final = declare(
     Kind(
-        name="snapshot.delete", title="delete snapshot", target=locks.VM, run=_take_back, undo=_take_back,
-        withdraw=nothing_to_withdraw, limit=_LIMIT,
+        name="snapshot.delete", title="delete snapshot", target=locks.VM, run=_take_back, undo=_keep,
+        withdraw=_put_back, limit=_LIMIT,
     )
 )  # fmt: skip

@@ -15,6 +15,7 @@ from core.compute.state import shown_state
 from core.context import Context, Page
 from core.db.search import containing, exactly, page
 from core.errors import NotFound
+from core.network import plugging
 from core.paging import Paged
 
 _Columns = Select[str, str, str, datetime, VmState, VmLock, int, int, str, str, str | None, str | None]
@@ -24,7 +25,7 @@ _Found = Row[str, str, str, datetime, VmState, VmLock, int, int, str, str, str |
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindVms(Paged):
     """All given filters must hold. `name`, `id`: contained, whatever the case. `ip`: exactly that of any of the VM's
-    NICs.
+    NICs. `host_id`: for the platform; a tenant finds nothing by it.
     """
 
     name: Annotated[str, MaxLen(128)] | None = None
@@ -89,7 +90,7 @@ def search(at: Context, find: FindVms) -> Page[VmDetails]:
         *containing(rows.Vm.id, find.id),
         *exactly(shown_state(), find.state),
         *_having_ip(find.ip),
-        *exactly(rows.Vm.host_id, find.host_id),
+        *_on_host(at, find.host_id),
     )
     found = page(at, columns, find, order=(rows.Vm.created_at.desc(), rows.Vm.id))
     return Page(tuple(_details(at, row) for row in found.rows), found.total)
@@ -106,14 +107,19 @@ def read(at: Context, ref: VmRef) -> VmDetails:
 def modify(at: Context, want: ChangeVm) -> None:
     """What people call it: that may change at any time. Raises NotFound."""
     vm = operations.existing(at.session, want.id)
-    vm.name = want.name or vm.name
+    if want.name is not None and want.name != vm.name:
+        vm.name = want.name
+        plugging.renamed(at.session, vm.id)
     if want.description is not None:
         vm.description = want.description
 
 
 def switch_firewall(at: Context, want: SwitchFirewall) -> None:
     """Setting what is set already changes nothing. Raises NotFound."""
-    operations.existing(at.session, want.id).firewall_enabled = want.enabled
+    vm = operations.existing(at.session, want.id)
+    if vm.firewall_enabled is not want.enabled:
+        vm.firewall_enabled = want.enabled
+        plugging.guarded(at.session, vm.id)
 
 
 def _columns() -> _Columns:
@@ -123,6 +129,11 @@ def _columns() -> _Columns:
         vm.id, vm.name, vm.description, vm.created_at, shown_state(), vm.lock, vm.vcpus, vm.memory_mb, vm.type_code,
         vm.model_code, vm.host_id, first_ip,
     ).where(~vm.is_template)  # fmt: skip
+
+
+def _on_host(at: Context, host_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    """A tenant has no hosts: it is not told by a filter either where its VMs run."""
+    return exactly(rows.Vm.host_id, host_id) if at.caller.is_platform or host_id is None else (false(),)
 
 
 def _having_ip(ip: str | None) -> tuple[ColumnElement[bool], ...]:

@@ -45,7 +45,7 @@ def page(
     at: Context, columns: Select[*Ts], paged: Paged, *, order: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
 ) -> Page[Row[*Ts]]:
     """The wanted part of `columns` and the number of all rows. A start beyond the end: an empty page and the total."""
-    wanted = window(paged, page_numbers=at.settings.page_numbers)
+    wanted = window(paged, page_numbers=at.settings.page_numbers or paged.counts_pages)
     ordered = columns.order_by(*order)
     if wanted.limit is None:
         everything = tuple(at.session.execute(ordered))

@@ -17,33 +17,47 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(eq=False)
 class DriverFault(Exception):
-    """`reason` is shown to people: what was asked of whom, and what it said."""
+    """`reason` is for those who run the cloud: what was asked of whom, and what it said, hosts and addresses included.
+    `public` is what everybody may read."""
 
     reason: str
+    public: ClassVar[str] = "its hypervisor did not do it"
 
     def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def inside(self) -> str:
         return self.reason
 
 
 class Refused(DriverFault):
     """The hypervisor said no, or the VM is not as the call needs it. Nothing was changed."""
 
+    public = "its hypervisor refused it"
+
 
 class GuestSilent(DriverFault):
     """The guest did not do in time what only it can do: shut down, reboot, change a password. Nothing was forced."""
+
+    public = "its guest system did not do it in time"
 
 
 class Unreachable(DriverFault):
     """No answer, or one that came too late: what became of the call is unknown until `report` tells."""
 
+    public = "its hypervisor does not answer"
+
 
 class Stopped(DriverFault):
     """The watch asked to stop, and everything is as it was before the call."""
+
+    public = "it was stopped"
 
 
 class Watch(Protocol):
@@ -70,7 +84,8 @@ class Capabilities:
     what is missing.
 
     `grow_vcpus_live`, `grow_memory_live`: up to the wish's `largest_*`: the VM was defined with room to grow. Shrinking
-    always needs a stopped VM (removing a vCPU from a running one kills it later, QEMU 7.2).
+    always needs a stopped VM (removing a vCPU from a running one kills it later, QEMU 7.2). `nested`: VMs may run
+    inside VMs.
     """
 
     grow_vcpus_live: bool = False
@@ -85,6 +100,7 @@ class Capabilities:
     guest_passwords: bool = True
     vnc_passwords: bool = True
     volumes: bool = True
+    nested: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +120,11 @@ class FromImage:
 
 @dataclass(frozen=True, slots=True)
 class FromVm:
-    """A clone of a template. It must not run; it may be on another host when the driver shares storage."""
+    """A clone of a template: the disks of the wish with a device that the template has are copies of its disks, larger
+    where the wish is; the others are new and empty. The clone depends on the template no more when it is complete.
+
+    The template must not run meanwhile; it may be on another host when the driver shares storage.
+    """
 
     template: VmAt
 
@@ -134,7 +154,8 @@ class NicWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmWish:
-    """`largest_*`: how far the VM may grow while it runs; 0: not at all. Passwords are never in a repr."""
+    """`largest_*`: how far the VM may grow while it runs; 0: not at all. `nested`: its CPU can run VMs inside it.
+    Passwords are never in a repr."""
 
     vm_id: str
     tenant_id: str
@@ -147,6 +168,7 @@ class VmWish:
     largest_memory_mb: int = 0
     disks: tuple[DiskWish, ...] = ()
     nics: tuple[NicWish, ...] = ()
+    nested: bool = False
     admin_password: str | None = field(default=None, repr=False)
     vnc_password: str | None = field(default=None, repr=False)
 
@@ -179,6 +201,7 @@ class VmFacts:
     vcpus: int
     memory_mb: int
     complete: bool = True
+    nested: bool = False
     disks: tuple[DiskFacts, ...] = ()
     nics: tuple[NicFacts, ...] = ()
     snapshots: tuple[str, ...] = ()

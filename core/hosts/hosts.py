@@ -18,10 +18,8 @@ from core.errors import Conflict, Invalid, NotFound
 from core.hosts import rows
 from core.hosts.rows import HostState, Origin
 from core.ids import new_id
+from core.naming import some
 from core.paging import Paged
-
-_NAMED = 10
-"""So many VMs are named when a host cannot be deleted because of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +127,7 @@ def delete(at: Context, ref: HostRef) -> None:
     host = _existing(at, ref.id)
     names = at.session.scalars(select(Vm.name).where(Vm.host_id == host.id).order_by(Vm.name)).all()
     if names:
-        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        raise Conflict("host", host.id, f"VMs are on it: {shown}")
+        raise Conflict("host", host.id, f"VMs are on it: {some(names)}")
     at.session.delete(host)
     at.session.flush()
 

@@ -23,7 +23,8 @@ class FindStorages(Paged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageDetails:
-    """Sizes in GB. `used_gb`: what its disks and backups may take in full."""
+    """Sizes in GB. `used_gb`: what its disks and backups may take in full. `location`, `ceph_monitors`: where it is
+    reached, for the platform only; empty for a tenant's caller."""
 
     id: str
     name: str
@@ -45,7 +46,7 @@ def search(at: Context, find: FindStorages) -> Page[StorageDetails]:
     found = page(at, select(Storage), find, order=(Storage.name, Storage.id))
     used = _sums(at.session, StoredSize.storage_id, StoredSize.size_gb)
     kept = _sums(at.session, KeptSize.storage_id, KeptSize.size_gb)
-    details = tuple(_details(one, used.get(one.id, 0) + kept.get(one.id, 0)) for (one,) in found.rows)
+    details = tuple(_details(at, one, used.get(one.id, 0) + kept.get(one.id, 0)) for (one,) in found.rows)
     return Page(details, found.total)
 
 
@@ -71,9 +72,10 @@ def _sums(
     return {storage_id: int(total or 0) for storage_id, total in found}
 
 
-def _details(storage: Storage, used_gb: int) -> StorageDetails:
+def _details(at: Context, storage: Storage, used_gb: int) -> StorageDetails:
+    location, monitors = (storage.location, storage.ceph_monitors) if at.caller.is_platform else ("", "")
     return StorageDetails(
         id=storage.id, name=storage.name, description=storage.description, created_at=storage.created_at,
-        type=storage.type, thin=storage.thin, size_gb=storage.size_gb, location=storage.location, use=storage.use,
-        used_gb=used_gb, form=storage.form, access=storage.access, ceph_monitors=storage.ceph_monitors,
+        type=storage.type, thin=storage.thin, size_gb=storage.size_gb, location=location, use=storage.use,
+        used_gb=used_gb, form=storage.form, access=storage.access, ceph_monitors=monitors,
     )  # fmt: skip

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
+from core.compute.hosting import lock_all
 from core.compute.rows import Vm
 from core.db.guarded import changed
 from core.hosts import metrics
@@ -68,9 +69,16 @@ def load(session: Session) -> list[Watched]:
 
 
 def write(
-    session: Session, decisions: Iterable[Decision], notes: Iterable[Note], at: datetime, detector: str
+    session: Session,
+    decisions: Sequence[Decision],
+    notes: Iterable[Note],
+    at: datetime,
+    detector: str,
+    overcommit: float,
 ) -> dict[str, str]:
     """Enter what changed; the VMs that have a new home, by id. All states first: who dies now takes no VMs in."""
+    if any(map(_is_fenced, decisions)):
+        lock_all(session)
     for connected in (True, False):
         ids = [decision.host.id for decision in decisions if decision.connected is connected != decision.host.connected]
         if ids:
@@ -80,8 +88,8 @@ def write(
     entered = [decision for decision in decisions if decision.transitions and _enter(session, decision, detector)]
     homes: dict[str, str] = {}
     for decision in entered:
-        if decision.transitions[-1].reason is HostReason.FENCED and not decision.host.maintenance:
-            moved, left = _recover(session, decision.host, at, detector)
+        if _is_fenced(decision) and not decision.host.maintenance:
+            moved, left = _recover(session, decision.host, at, detector, overcommit)
             _report_left(session, decision.host, left, at, detector)
             homes |= moved
     return homes
@@ -95,7 +103,9 @@ def renew(session: Session, hosts: Iterable[Watched]) -> None:
     session.execute(update(Vm).where(Vm.host_id.is_not(None), Vm.host_state != own).values(host_state=own))
 
 
-def recover_again(session: Session, hosts: Iterable[Watched], at: datetime, detector: str) -> dict[str, str]:
+def recover_again(
+    session: Session, hosts: Iterable[Watched], at: datetime, detector: str, overcommit: float
+) -> dict[str, str]:
     """Once more for the VMs that are still on fenced hosts: the process that fenced them may have died before it came
     to them, or there was no room. Only for hosts that are off now. The VMs that have a new home, by id."""
     homes: dict[str, str] = {}
@@ -103,7 +113,7 @@ def recover_again(session: Session, hosts: Iterable[Watched], at: datetime, dete
         why = select(HostEvent.reason).where(HostEvent.host_id == host.id, HostEvent.to_state.is_not(None))
         newest = why.order_by(HostEvent.id.desc()).limit(1)
         if session.scalar(newest) is HostReason.FENCED:
-            homes |= _recover(session, host, at, detector)[0]
+            homes |= _recover(session, host, at, detector, overcommit)[0]
     return homes
 
 
@@ -129,9 +139,15 @@ def _enter(session: Session, decision: Decision, detector: str) -> bool:
     return True
 
 
-def _recover(session: Session, host: Watched, at: datetime, detector: str) -> tuple[dict[str, str], dict[str, str]]:
+def _is_fenced(decision: Decision) -> bool:
+    return bool(decision.transitions) and decision.transitions[-1].reason is HostReason.FENCED
+
+
+def _recover(
+    session: Session, host: Watched, at: datetime, detector: str, overcommit: float
+) -> tuple[dict[str, str], dict[str, str]]:
     """The new homes of the VMs that moved, and why the others did not."""
-    wanted = plan_for(session, host.id, host.origin)
+    wanted = plan_for(session, host.id, host.origin, overcommit)
     moved = move(session, host.id, wanted)
     for vm_id, home in moved.items():
         known = {"vm_id": vm_id, "to_host": home}

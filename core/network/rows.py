@@ -15,7 +15,8 @@ from core.db.types import Row, Shared, TenantOwned
 
 
 class Vpc(Row, TenantOwned):
-    """A subnet: the `block`-th /24 of the supernet that was configured when it was made."""
+    """A subnet: the `block`-th /24 of the supernet that was configured when it was made. `gate_open`: its routers let
+    through only what access rules allow (`core.network.access_rules`)."""
 
     __tablename__ = "vpc"
     __table_args__ = (UniqueConstraint("tenant_id", "id"),)
@@ -27,6 +28,7 @@ class Vpc(Row, TenantOwned):
     created_at: Mapped[datetime]
     cidr: Mapped[str] = mapped_column(String(18), unique=True)
     gateway: Mapped[str] = mapped_column(String(15))
+    gate_open: Mapped[bool] = mapped_column(default=False)
 
 
 class TakenCidr(Row, Shared):

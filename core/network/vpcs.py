@@ -1,7 +1,7 @@
 """Private networks: opening, finding, changing and closing them.
 
-The race: two tenants that both find the same block free. The database lets one of them have it; the other one looks
-again.
+The races: two tenants that both find the same block free: the database lets one of them have it, the other one looks
+again; and a network that gets a NIC or a router while it is being closed: who closes it locks the tenant and its row.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from core.context import Context, Page
 from core.db.search import exactly
 from core.errors import Conflict, Forbidden, NotFound
 from core.ids import new_id
-from core.network import addresses
+from core.naming import some
+from core.network import addresses, outer
+from core.network.router_rows import Router, RouterVpc
 from core.network.rows import TakenCidr, Vpc
 from core.tenancy import quotas
 from core.tenancy.quotas import Amounts
 
 _PREFIX: Final = 24
 _ATTEMPTS: Final = 10
-_NAMED: Final = 10
-"""So many VMs are named when a network cannot be closed because of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +111,14 @@ def modify(at: Context, want: ChangeVpc) -> None:
 
 
 def delete(at: Context, ref: VpcRef) -> None:
-    """Raises NotFound; Conflict while VMs are plugged in, naming them."""
-    vpc = existing(at, ref.id)
+    """Raises NotFound; Conflict while VMs are plugged in or it is attached to a router, naming them."""
+    vpc = locked(at, ref.id)
     plugged = select(Vm.name).join(Nic, Nic.vm_id == Vm.id).where(Nic.vpc_id == vpc.id).distinct().order_by(Vm.name)
-    names = at.session.scalars(plugged).all()
-    if names:
-        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        raise Conflict("private network", vpc.id, f"VMs are in it: {shown}")
+    if names := at.session.scalars(plugged).all():
+        raise Conflict("private network", vpc.id, f"VMs are in it: {some(names)}")
+    attached = select(Router.name).join(RouterVpc, RouterVpc.router_id == Router.id).where(RouterVpc.vpc_id == vpc.id)
+    if (router := at.session.scalar(attached)) is not None:
+        raise Conflict("private network", vpc.id, f"is attached to router {router}")
     at.session.delete(vpc)
     at.session.flush()
     quotas.give_back(at.session, vpc.tenant_id, Amounts(subnets=1))
@@ -126,6 +127,17 @@ def delete(at: Context, ref: VpcRef) -> None:
 def existing(at: Context, id_: str) -> Vpc:
     """Raises NotFound, also for another tenant's."""
     vpc = at.session.scalars(select(Vpc).where(*exactly(Vpc.id, id_))).one_or_none()
+    if vpc is None:
+        raise NotFound("private network", id_)
+    return vpc
+
+
+def locked(at: Context, id_: str) -> Vpc:
+    """As it is now, with its tenant locked (`core.network.outer`): nobody else changes what hangs on it until the
+    transaction ends. Raises NotFound, also for another tenant's."""
+    outer.lock_tenant(at.session, existing(at, id_).tenant_id)
+    own = select(Vpc).where(*exactly(Vpc.id, id_)).with_for_update().execution_options(populate_existing=True)
+    vpc = at.session.scalars(own).one_or_none()
     if vpc is None:
         raise NotFound("private network", id_)
     return vpc

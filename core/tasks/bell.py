@@ -1,5 +1,8 @@
-"""Wakes the workers of this process when it has accepted a task, so that none waits for the next look at the queue.
-Other processes look once a second."""
+"""Wakes a worker of this process when there is something to do, so that no worker looks at the queue in vain.
+
+The race: it rings while a worker looks and finds nothing yet. A ring stays until somebody has heard it, so that worker
+hears it at once. One ring wakes one worker; whoever finds a task rings for the next.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,23 @@ import threading
 
 
 class Bell:
-    """Rung after a commit. Whoever listens counts the rings that he has heard, so none is lost in between."""
+    """Threads share it."""
 
     def __init__(self) -> None:
-        self._rung = threading.Condition()
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        return self._count
+        self._changed = threading.Condition()
+        self._rung = False
 
     def ring(self) -> None:
-        with self._rung:
-            self._count += 1
-            self._rung.notify_all()
+        with self._changed:
+            self._rung = True
+            self._changed.notify()
 
-    def wait(self, heard: int, seconds: float) -> None:
-        """Until it has rung more often than `heard` times, or so many seconds."""
-        with self._rung:
-            self._rung.wait_for(lambda: self._count != heard, seconds)
+    def wait(self, seconds: float) -> bool:
+        """Whether it has rung by then, for nobody else."""
+        with self._changed:
+            heard = self._changed.wait_for(lambda: self._rung, seconds)
+            self._rung = False
+            return heard
 
 
 BELL = Bell()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -26,7 +27,8 @@ from core.tasks.keeping import Keeper
 from core.tasks.servers import FOLDER, Server
 
 LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the queue when nobody rings: tasks of other processes, and settlements to repeat."""
+"""Seconds between two looks of a process at the queue when nobody rings: tasks of other processes, and settlements to
+repeat. One thread looks for all workers."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,11 +56,12 @@ class TaskEngine:
         return self._runtime.driver
 
     def start(self) -> None:
-        """`task_workers` threads that work until `stop`."""
+        """`task_workers` threads that work until `stop`, and one that looks for work."""
+        loops: dict[str, Callable[[], None]] = {"tasks-lookout": self._look_out}
         for number in range(self._runtime.settings.task_workers):
-            thread = threading.Thread(
-                target=self.run_until, args=(self._stopping.is_set,), name=f"tasks-{number}", daemon=True
-            )
+            loops[f"tasks-{number}"] = partial(self.run_until, self._stopping.is_set)
+        for name, loop in loops.items():
+            thread = threading.Thread(target=loop, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -90,21 +93,28 @@ class TaskEngine:
         claim = queue.claim(self._runtime.database, self._server.id, self._runtime.clock.now())
         if claim is None:
             return False
+        BELL.ring()  # there may be more
         execute(self._runtime, claim)
-        BELL.ring()  # the next task of the same object may start now
         return True
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Work in this thread, and wait for work, until `done`."""
+        look = True
         while not done():
-            heard = BELL.count
             try:
-                worked = self.step()
+                look = self.step() if look else BELL.wait(LOOK_EVERY)
             except OperationalError as problem:
                 _report(problem)
-                worked = False
-            if not worked and not done():
-                BELL.wait(heard, LOOK_EVERY)
+                look = False
+        BELL.ring()  # what this one has heard is for another
+
+    def _look_out(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY):
+            try:
+                if queue.has_work(self._runtime.database, self._runtime.clock.now()):
+                    BELL.ring()
+            except OperationalError as problem:
+                _report(problem)
 
     def _register(self) -> Server:
         runtime = self._runtime

@@ -50,20 +50,25 @@ def _run(runtime: Runtime, claim: Claim, kind: Kind) -> tuple[TaskState, str] | 
     except Overtaken:
         raise
     except Stopped as stop:
-        return _stopped(context, str(stop))
+        return _stopped(context, stop)
     except (DriverFault, Fault) as problem:
-        return TaskState.FAILED, str(problem)
+        return TaskState.FAILED, _reason(problem)
     except Exception as error:  # noqa: BLE001 (a step's mistake must not take the worker and its other tasks along)
         return TaskState.FAILED, f"internal error, incident {_incident(claim, error)}"
     return None
 
 
-def _stopped(context: TaskContext, reason: str) -> tuple[TaskState, str]:
+def _stopped(context: TaskContext, stop: Stopped) -> tuple[TaskState, str]:
     if context.cancelled():
         return TaskState.CANCELLED, "cancelled while it ran"
     if context.is_over_time():
         return TaskState.TIMED_OUT, "it took longer than its time limit"
-    return TaskState.FAILED, reason
+    return TaskState.FAILED, _reason(stop)
+
+
+def _reason(problem: DriverFault | Fault) -> str:
+    """As `Task.reason` has it: on the first line what everybody may read."""
+    return f"{problem.public}\n{problem.inside}" if problem.inside else problem.public
 
 
 def _settle(runtime: Runtime, claim: Claim, kind: Kind) -> None:

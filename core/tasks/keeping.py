@@ -47,7 +47,7 @@ class Keeper:
         """Decide what becomes of tasks whose servers are dead or whose time is up. Raises OperationalError."""
         life = self._observer.look(self._database, self._clock.monotonic())
         now = self._clock.now()
-        wanted = plan(self._unended(life), life, kinds.known(), self._after, now)
+        wanted = plan(self._unended(life), life, kinds.known(), self._after, now, kinds.binding())
         for action in wanted.actions:
             if self._carry_out(action, now):
                 metrics.RECOVERED.labels(action.deed).inc()

@@ -7,7 +7,8 @@ A kind has three ways to go. Each may be interrupted anywhere and gone again, an
   finishes or takes back what was begun, and returns what to write. While the driver cannot tell, it raises and is
   repeated later;
 * `withdraw` takes back what was written at submission, for a task that never ran. It asks nobody: it may run in a
-  tenant's session.
+  tenant's session. None: it cannot be taken back, for the caller was told that it is done; such a task is carried out,
+  whatever happens: it is neither cancelled nor lost.
 
 What `run` and `undo` return is written in one transaction with the end of the task and the release of its locks, and
 only if the task is still the worker's own.
@@ -47,7 +48,7 @@ class Kind:
     target: Target
     run: Step
     undo: Step
-    withdraw: Withdraw
+    withdraw: Withdraw | None
     limit: timedelta
     cancellable: bool = False
 
@@ -71,6 +72,11 @@ def find(name: str) -> Kind | None:
 def known() -> frozenset[str]:
     """The names of all kinds that this process can run."""
     return frozenset(_DECLARED)
+
+
+def binding() -> frozenset[str]:
+    """The names of the kinds whose tasks must be carried out."""
+    return frozenset(name for name, kind in _DECLARED.items() if kind.withdraw is None)
 
 
 def nothing_to_withdraw(_session: Session, _task: TaskFacts) -> None:

@@ -39,6 +39,7 @@ SETTLE_WITHIN: Final = timedelta(minutes=5)
 
 _FIRST_RETRY: Final = timedelta(seconds=1)
 _LONGEST_RETRY: Final = timedelta(minutes=1)
+_SUBMITTED: Final = "submitted_tasks"
 
 
 def submit(
@@ -63,8 +64,14 @@ def submit(
     )  # fmt: skip
     at.session.add(task)
     at.session.flush()
+    at.session.info.setdefault(_SUBMITTED, []).append(id_)
     event.listen(at.session, "after_commit", _accepted(kind.name), once=True)
     return id_
+
+
+def submitted(session: Session) -> tuple[str, ...]:
+    """The ids of the tasks that were submitted in this session."""
+    return tuple(session.info.get(_SUBMITTED, ()))
 
 
 def claim(database: Database, server_id: str, now: datetime) -> Claim | None:
@@ -79,6 +86,13 @@ def claim(database: Database, server_id: str, now: datetime) -> Claim | None:
         if found is not None and (taken := _take(database, waiting, server_id, now)) is not None:
             return taken
     return None
+
+
+def has_work(database: Database, now: datetime) -> bool:
+    """Whether there is something that a worker could claim."""
+    waiting = (waits.with_only_columns(Task.number).exists() for waits in (_unsettled(now), _queued()))
+    with database.platform() as session:
+        return bool(session.scalar(select(or_(*waiting))))
 
 
 def decide(database: Database, claim: Claim, ending: TaskState, reason: str, now: datetime) -> Claim:
@@ -110,7 +124,7 @@ def postpone(database: Database, claim: Claim, now: datetime) -> None:
 
 def end_queued(session: Session, task: Task, state: TaskState, reason: str, now: datetime) -> bool:
     """A task that never ran ends: LOST or CANCELLED; what was written at its submission is taken back with it. False:
-    it is not queued any more. Its kind must be known. Also in a tenant's session."""
+    it is not queued any more. Its kind must be known, and have a `withdraw`. Also in a tenant's session."""
     ended = (
         update(Task)
         .where(Task.number == task.number, Task.state == TaskState.QUEUED, Task.fence == task.fence)
@@ -120,6 +134,7 @@ def end_queued(session: Session, task: Task, state: TaskState, reason: str, now:
         return False
     kind = kinds.find(task.kind)
     assert kind is not None, f"BUG: nobody knows how to take back {task.kind}"
+    assert kind.withdraw is not None, f"BUG: {task.kind} cannot be taken back"
     kind.withdraw(session, facts(task))
     kind.target.release(session, task.id)
     return True

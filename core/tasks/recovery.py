@@ -4,8 +4,9 @@ The plan only decides; carrying it out is a compare-and-set for each task (`core
 that make the same plan do no harm, and a plan that is stale does nothing. It is made at the start of a server and again
 and again afterwards: a peer may die later.
 
-A task that never ran has changed nothing but the database, and is taken back there at once. One that ran may have
-changed anything: it is marked with how it will end, and handed to the workers, who ask the driver what is true.
+A task that never ran has changed nothing but the database, and is taken back there at once, or put back into the queue
+when it has to be carried out (`Kind.withdraw`). One that ran may have changed anything: it is marked with how it will
+end, and handed to the workers, who ask the driver what is true.
 """
 
 from __future__ import annotations
@@ -73,12 +74,17 @@ class Plan:
 
 
 def plan(
-    tasks: Iterable[Unended], life: Mapping[str, Life], known: Collection[str], after: AfterRestart, now: datetime
+    tasks: Iterable[Unended],
+    life: Mapping[str, Life],
+    known: Collection[str],
+    after: AfterRestart,
+    now: datetime,
+    binding: Collection[str] = (),
 ) -> Plan:
-    """`life`: of every server that has a row; an owner without one is dead."""
+    """`life`: of every server that has a row; an owner without one is dead. `binding`: kinds that are never lost."""
     actions, owners, foreign = [], set(), 0
     for task in tasks:
-        deed = _deed(task, life, after, now)
+        deed = _deed(task, life, AfterRestart.RESUME if task.kind in binding else after, now)
         if task.owner is not None:
             owners.add(task.owner)
         if deed is None:

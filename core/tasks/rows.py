@@ -46,8 +46,9 @@ class Task(Row, TenantOwned):
     `owner`: of a queued task the server that accepted it (NULL: any), of a running one the server that runs it (NULL:
     it awaits settlement). `ending` is the end that has been decided for a running task and takes effect, in `state`,
     together with its object being put right: until then the object stays locked. `retry_at`: not settled before.
-    `deadline`: until the end of the step or of the settlement. `arguments` are ids and sizes, never secrets: those are
-    in `sealed`, and gone when the task has ended.
+    `deadline`: until the end of the step or of the settlement. The first line of `reason` is for everybody; what
+    follows it names hosts and addresses, and is for the platform alone. `arguments` are ids and sizes, never secrets:
+    those are in `sealed`, and gone when the task has ended.
     """
 
     __tablename__ = "task"

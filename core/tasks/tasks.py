@@ -46,7 +46,7 @@ class TaskRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDetails:
     """`name`: what is done, in English. `reason`: why it did not succeed; empty when it did, or has not ended.
-    `progress`: 0-100."""
+    What names hosts is in it for the platform alone. `progress`: 0-100."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ def search(at: Context, find: FindTasks) -> Page[TaskDetails]:
         *(() if find.created_until is None else (Task.created_at <= find.created_until,)),
     )
     found = page(at, columns, find, order=(Task.number.desc(),))
-    return Page(tuple(_details(task) for (task,) in found.rows), found.total)
+    return Page(tuple(_details(at, task) for (task,) in found.rows), found.total)
 
 
 def cancel(at: Context, ref: TaskRef) -> None:
@@ -82,7 +82,7 @@ def cancel(at: Context, ref: TaskRef) -> None:
     kind = kinds.find(task.kind)
     if kind is None:
         raise Conflict("task", task.id, "belongs to another version of the product")
-    if task.state is TaskState.QUEUED:
+    if task.state is TaskState.QUEUED and kind.withdraw is not None:
         if queue.end_queued(at.session, task, TaskState.CANCELLED, _CANCELLED, at.clock.now()):
             return
         at.session.refresh(task)
@@ -97,10 +97,12 @@ def cancel(at: Context, ref: TaskRef) -> None:
         raise Conflict("task", task.id, "has ended already")
 
 
-def _details(task: Task) -> TaskDetails:
+def _details(at: Context, task: Task) -> TaskDetails:
     kind = kinds.find(task.kind)
+    public, _, inside = task.reason.partition("\n")
+    reason = f"{public}: {inside}" if inside and at.caller.is_platform else public
     return TaskDetails(
         id=task.id, name=task.kind if kind is None else kind.title, object_type=task.object_type,
-        object_id=task.object_id, state=task.state, reason=task.reason, progress=task.progress,
+        object_id=task.object_id, state=task.state, reason=reason, progress=task.progress,
         created_at=task.created_at, started_at=task.started_at, ended_at=task.ended_at,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from core.context import Role
 from core.db.types import Row, TenantOwned, Word
@@ -18,6 +18,15 @@ class Tenant(Row):
     name: Mapped[str] = mapped_column(String(128), index=True)
     description: Mapped[str] = mapped_column(String(1024), default="")
     created_at: Mapped[datetime]
+
+
+class TenantName(Row, TenantOwned):
+    """What a tenant is called: all that its own session sees of the tenant."""
+
+    __table__ = Tenant.__table__
+    __mapper_args__ = {"include_properties": ["id", "name"]}  # noqa: RUF012
+    tenant_id: Mapped[str] = column_property(Tenant.__table__.c.id)
+    name: Mapped[str] = column_property(Tenant.__table__.c.name)
 
 
 class Quota(Row, TenantOwned):

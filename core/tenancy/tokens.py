@@ -125,7 +125,7 @@ def authenticate(database: Database, keys: KeyRing, text: str | None, now: datet
         raise Unauthorised("the token is unknown")
     token_id, role, tenant_id, last_used_at, revoked_at = row
     if revoked_at is not None:
-        raise Unauthorised("the token is revoked")
+        raise Unauthorised("the token is revoked", token_id)
     if last_used_at is None or now - last_used_at >= _USE_INTERVAL:
         _note_use(database, token_id, now)
     return Caller(role, token_id, tenant_id)

@@ -10,7 +10,7 @@ The two shapes:
 
 Promises of every implementation: a write is durable when it returns; writing the same sample again changes nothing; the
 last write of an (object, time) wins; readers never see half a batch; objects never written are absent from answers, not
-zero.
+zero. Times are kept to the millisecond at least; windows start at full minutes of the epoch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ Ints = NDArray[np.int64]
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached or refuses everything now. Nothing was written; the same call may be tried again."""
+    """The store cannot be reached or refuses everything now. Nothing was acknowledged; the same call may be tried
+    again."""
+
+
+class StoreDenied(StoreUnavailable):
+    """The store answers and does not let us in (credentials, permissions, a missing organisation or bucket). The same
+    call succeeds once somebody has corrected that, not before."""
 
 
 class WriteRefused(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
 
+from api.cli import app as command_line
 from api.wire.app import create_wire
 from api.wire.client import StarVCenter
 from api.wire.frame import Services
 from core.clock import VirtualClock
 from core.compute import models
 from core.compute.inventory import ensure_host, ensure_vms
-from core.db.engine import Database
+from core.db.engine import open_database
 from core.drivers.simulated.compute import SimulatedCompute
 from core.settings import Settings
 from core.tasks.context import Runtime
@@ -91,19 +95,26 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture
 def make_cloud(tmp_path: Path, migrated_sqlite: Path, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
-    made: list[Cloud] = []
+    with ExitStack() as clouds:
 
-    def make(**settings: object) -> Cloud:
-        shutil.copy(migrated_sqlite, tmp_path / "starvc.db")
-        cloud = _cloud(Settings(**{"data_dir": tmp_path, "timezone": "Asia/Shanghai", **settings}), portal)  # type: ignore[arg-type]
-        made.append(cloud)
-        return cloud
+        def make(**settings: object) -> Cloud:
+            shutil.copy(migrated_sqlite, tmp_path / "starvc.db")
+            chosen = Settings(**{"data_dir": tmp_path, "timezone": "Asia/Shanghai", **settings})  # type: ignore[arg-type]
+            return clouds.enter_context(a_cloud(chosen, portal))
 
-    yield make
-    for cloud in made:
-        cloud.engine.stop()
-        cloud.store.close()
-        cloud.services.database.close()
+        yield make
+
+
+@contextmanager
+def a_cloud(settings: Settings, portal: BlockingPortal) -> Iterator[Cloud]:
+    """On the database of the settings, which has its tables already; all of it is closed at the end."""
+    made = _cloud(settings, portal)
+    try:
+        yield made
+    finally:
+        made.engine.stop()
+        made.store.close()
+        made.services.database.close()
 
 
 @pytest.fixture
@@ -114,7 +125,7 @@ def cloud(make_cloud: Callable[..., Cloud]) -> Cloud:
 def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
     settings_with_token = Settings(**{**_values(settings), "platform_token": PLATFORM_TOKEN})
     clock = VirtualClock()
-    database = Database(f"sqlite:///{settings.data_dir / 'starvc.db'}")
+    database = open_database(settings)
     store = EmbeddedStore(settings.data_dir / "series")
     with database.platform(write=True) as session:
         ensure_platform_token(session, settings_with_token, clock.now())
@@ -142,3 +153,25 @@ def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
 
 def _values(settings: Settings) -> dict[str, object]:
     return {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def starvc(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, with the platform's token; whoever waits for a task waits until all are carried out."""
+
+    def client(_url: str, token: str, *, language: str) -> StarVCenter:
+        return cloud.client(token, language)
+
+    monkeypatch.setattr("api.wire.client.StarVCenter", client)
+
+    def settle() -> None:
+        with capture_logs():  # the server's log does not belong to what the command prints
+            cloud.settle()
+
+    monkeypatch.setattr("api.cli_progress._pause", settle)
+    return lambda *words, **more: CliRunner(env={"STARVC_PLATFORM_TOKEN": PLATFORM_TOKEN}).invoke(
+        command_line, words, **more
+    )

@@ -186,7 +186,10 @@ def test_a_failure_says_why_in_the_task(shop: Shop) -> None:
     shop.cloud.settle()
     task = shop.ending(answer.task_id or "")
     assert (task["task.result"], task["task.objid"]) == ("1", vm)
-    assert "fail-operation" in task["task.resultinfo"]
+    assert task["task.resultinfo"] == "its hypervisor refused it"
+    (seen,) = rows(shop.cloud.platform("cloudtask/search", {"startid": answer.task_id}))
+    assert seen["task.resultinfo"].startswith("its hypervisor refused it: host-sim-")
+    assert "fail-operation" in seen["task.resultinfo"]
     assert fields(shop.client.call("GET", f"cloudvm/{vm}"))["vm.state"] == "1"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from api.cli_sim import sim_app
-from api.simulation import DEMO_TENANT, SimulatedCloud, register
+from api.simulation import DEMO_TENANT, SimulatedCloud, register, templates
 from api.simulation.serve import Running, serving
 from core.clock import VirtualClock
 from core.compute.rows import Disk, Nic, Vm, VmState
@@ -217,6 +217,28 @@ def test_the_inventory_gets_everything_and_may_get_it_again(cloud: SimulatedClou
         wanted = (12, sum(len(vm.disks) for vm in cloud.centre.vms), sum(len(vm.nics) for vm in cloud.centre.vms))
         assert tuple(session.scalar(select(func.count()).select_from(kind)) for kind in (Vm, Disk, Nic)) == wanted
         assert session.get_one(Quota, DEMO_TENANT).cpu_used == sum(vm.vcpus for vm in cloud.centre.vms)
+
+
+def test_templates_are_shipped_once_and_stay_as_people_leave_them(cloud: SimulatedCloud, database: Database) -> None:
+    def start() -> None:
+        with database.platform(write=True) as session:
+            is_first = register(session, cloud, NOW)
+            templates.register(session, cloud, NOW, ship=is_first)
+
+    def marked() -> list[str]:
+        with database.platform() as session:
+            return list(session.scalars(select(Vm.id).where(Vm.is_template).order_by(Vm.id)))
+
+    start()
+    first = marked()
+    assert "vm-sim-template-debian-12" in first
+    assert {vm.id: vm.on for vm in cloud.status().vms if vm.id in first} == dict.fromkeys(first, False)
+    with database.platform(write=True) as session:
+        assert session.get_one(Quota, DEMO_TENANT).cpu_used == sum(vm.vcpus for vm in cloud.centre.vms)
+        session.get_one(Vm, first[0]).is_template = False
+    start()
+    assert marked() == first[1:]
+    assert {vm.id for vm in cloud.status().vms} >= set(first)
 
 
 # --- the control API and its commands

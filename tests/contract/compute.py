@@ -34,8 +34,11 @@ __all__ = [
     "test_a_host_that_does_not_answer_is_not_a_host_without_vms",
     "test_a_new_vm_is_complete_and_off",
     "test_a_nic_comes_and_goes",
+    "test_a_running_vm_is_not_cloned",
     "test_a_snapshot_brings_disks_size_and_power_back",
+    "test_a_stopped_clone_leaves_nothing_and_the_template_as_it_was",
     "test_a_stopped_creation_leaves_nothing",
+    "test_a_vm_may_run_vms_inside_it",
     "test_everything_may_be_asked_for_twice",
     "test_only_running_guests_can_be_asked",
     "test_power_is_what_was_asked_for",
@@ -247,6 +250,31 @@ def test_a_clone_is_a_vm_of_its_own(bench: Bench) -> None:
     driver.ensure_gone(template)
     driver.ensure_on(clone)
     assert _power(bench, clone) is Power.ON
+
+
+def test_a_vm_may_run_vms_inside_it(bench: Bench) -> None:
+    if not bench.driver.capabilities.nested:
+        pytest.skip("this driver refuses it before a task starts")
+    for nested in (False, True):
+        name = f"nested-{nested}"
+        facts = bench.driver.ensure_vm(bench.host_id, replace(a_wish(name), nested=nested), Watching())
+        assert facts.nested is nested
+
+
+def test_a_stopped_clone_leaves_nothing_and_the_template_as_it_was(bench: Bench) -> None:
+    template = bench.make("template")
+    before = bench.driver.look(template)
+    with pytest.raises(Stopped):
+        bench.slow.ensure_vm(bench.host_id, replace(a_wish(), source=FromVm(template)), Watching(stop=True))
+    assert bench.driver.look(VmAt(bench.host_id, "vm-one")) is None
+    assert bench.driver.look(template) == before
+
+
+def test_a_running_vm_is_not_cloned(bench: Bench) -> None:
+    template = bench.make("template")
+    bench.driver.ensure_on(template)
+    with pytest.raises(Refused):
+        bench.driver.ensure_vm(bench.host_id, replace(a_wish(), source=FromVm(template)), Watching())
 
 
 def test_a_stopped_creation_leaves_nothing(bench: Bench) -> None:

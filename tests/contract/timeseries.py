@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.rollup import roll_samples
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, Level, Lines, StoreUnavailable, TimeSeriesStore
 
@@ -28,11 +29,13 @@ _ROOT = Path(__file__).parents[2]
 @dataclass(frozen=True)
 class Opened:
     """How a test gets at the store under test: `open` the writing one (after closing the last); `elsewhere` is an
-    expression that opens a reading one in another process after the imports `imports`."""
+    expression that opens a reading one in another process after the imports `imports`; `crash` kills the server behind
+    it and starts it again, where there is one."""
 
     open: Callable[[], TimeSeriesStore]
     imports: str
     elsewhere: str
+    crash: Callable[[], None] | None = None
 
 
 def frame(kind: Kind, samples: Sequence[tuple[str, float, float]]) -> Frame:
@@ -284,6 +287,29 @@ class TimeSeriesContract:
         store.write_lines(Level.MINUTE, [gap])
         assert_same_lines(store.read_lines(Level.MINUTE, Kind.NIC, T0, T0 + 1)[0], gap)
 
+    def test_rolled_up_results_are_the_same_to_the_last_digit(self, store: TimeSeriesStore) -> None:
+        chance = np.random.default_rng(7)
+        width, names, times = len(FIELDS[Kind.VM]), [f"vm-{number}" for number in range(30)], T0 + 10.0 * np.arange(6)
+        values = chance.gamma(0.7, 100.0, (len(names) * len(times), width)) * 10.0 ** chance.integers(-6, 9, width)
+        values[chance.random(values.shape) < 0.1] = np.nan
+        samples = Frame(Kind.VM, [name for name in names for _ in times], np.tile(times, len(names)), values)
+        store.write([samples])
+        wanted = roll_samples(samples, T0, T0 + 60, 6)
+        found = roll_samples(store.read(Kind.VM, T0, T0 + 60), T0, T0 + 60, 6)
+        assert_same_lines(found, wanted)
+        store.write_lines(Level.MINUTE, [found])
+        assert_same_lines(store.read_lines(Level.MINUTE, Kind.VM, T0, T0 + 60)[0], wanted)
+
+    def test_10_500_objects_come_back_whole(self, store: TimeSeriesStore) -> None:
+        names = [f"vm-{number:05d}" for number in range(10_500)]
+        many = frame(Kind.NIC, [(name, T0, float(number)) for number, name in enumerate(names)])
+        store.write([many])
+        assert list(store.read(Kind.NIC, T0, T0 + 1).objects) == names
+        found = store.latest(Kind.NIC, T0)
+        np.testing.assert_array_equal(found.values, many.values)
+        some = names[::11]
+        assert list(store.latest(Kind.NIC, T0, some).objects) == some
+
     # marks, retention
 
     def test_marks_are_kept(self, opened: Opened) -> None:
@@ -329,6 +355,26 @@ class TimeSeriesContract:
         assert rows(store.read(Kind.VM, T0, T0 + 60)) == [samples[0], ("b", T0 + 2, 3.0), samples[1]]
         assert len(store.latest(Kind.VM, T0)) == 3
         assert_same_lines(store.read_lines(Level.DAY, Kind.VM, T0, T0 + 60)[0], written)
+        store.close()
+
+    def test_nothing_acknowledged_is_lost_when_the_server_dies_in_the_middle_of_writes(self, opened: Opened) -> None:
+        if opened.crash is None:
+            pytest.skip("there is no server that could die")
+        store, acknowledged = opened.open(), []
+        crash = threading.Thread(target=opened.crash)
+        for second in range(60):
+            if second == 20:
+                crash.start()
+            try:
+                store.write([frame(Kind.VM, [(f"vm-{number}", T0 + second, second) for number in range(50)])])
+                acknowledged.append(T0 + second)
+            except StoreUnavailable:
+                crash.join()
+        crash.join()
+        store.write([frame(Kind.VM, [("after", T0 + 100, 1.0)])])
+        found = rows(store.read(Kind.VM, T0, T0 + 1000))
+        assert {time for _, time, _ in found} >= {*acknowledged, T0 + 100}
+        assert all(sum(time == one for _, time, _ in found) == 50 for one in acknowledged)
         store.close()
 
     def test_readers_beside_a_writer_never_see_half_a_batch(self, store: TimeSeriesStore) -> None:

@@ -44,6 +44,7 @@ class Control:
     folder: Path
     clock: VirtualClock = field(default_factory=VirtualClock)
     more: dict[str, object] = field(default_factory=dict)
+    driver_kind: type[SimulatedCompute] = SimulatedCompute
 
     def __post_init__(self) -> None:
         self.settings = Settings(data_dir=self.folder, **self.more)  # type: ignore[arg-type]
@@ -57,12 +58,13 @@ class Control:
         self.vpc = self.do(create_vpc, CreateVpc(name="net")).id
 
     def _start(self) -> None:
-        self.driver = SimulatedCompute(self.world, 0)
+        self.driver = self.driver_kind(self.world, 0)
         self.engine = TaskEngine(Runtime(self.database, self.driver, self.clock, self.settings))
 
-    def restart(self) -> None:
+    def restart(self, driver_kind: type[SimulatedCompute] = SimulatedCompute) -> None:
         """The server dies and another one comes; the world lives on."""
         os.close(self.engine._server._file)
+        self.driver_kind = driver_kind
         self._start()
 
     def close(self) -> None:
@@ -127,8 +129,8 @@ class Control:
             self._compare(session)
 
     def _owned(self, session: Session) -> tuple[int, int, int, int]:
-        lives = Vm.state != VmState.CREATE_FAILED
-        cpu, memory = session.execute(select(func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(lives)).one()
+        counts = (Vm.state != VmState.CREATE_FAILED, ~Vm.is_template)
+        cpu, memory = session.execute(select(func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(*counts)).one()
         disks = session.scalar(select(func.sum(Disk.size_gb)).where(Disk.tenant_id == self.tenant))
         return cpu or 0, memory or 0, disks or 0, session.scalar(select(func.count()).select_from(Vpc)) or 0
 

@@ -108,11 +108,13 @@ class Product:
     def demo_token(self) -> str:
         return (self.data / "demo-token").read_text("utf-8").strip()
 
-    def inject(self, action: str, target: str) -> None:
+    def inject(self, action: str, target: str, device: str | None = None) -> None:
         """A fault of the simulated data centre, as `starvc sim` injects it."""
         headers = {"KEY_TOKEN": self.platform_token}
         url = f"{self.url}/simulation/{action}"
-        answer = httpx.post(url, json={"target": target}, headers=headers, timeout=30, trust_env=False)
+        answer = httpx.post(
+            url, json={"target": target, "device": device}, headers=headers, timeout=30, trust_env=False
+        )
         assert answer.is_success, answer.text
 
     @contextmanager

@@ -19,6 +19,8 @@ from core.drivers.compute import (
     Capabilities,
     DiskFacts,
     DiskWish,
+    FromImage,
+    FromVm,
     GuestSilent,
     HostFacts,
     HostReport,
@@ -46,6 +48,7 @@ _FIRST_VNC_PORT: Final = 5900
 _LOOK_EVERY: Final = 0.5
 _SHARES: Final[Mapping[Deed, float]] = {
     Deed.CREATE: 1.0,
+    Deed.CLONE: 0.2,
     Deed.DELETE: 0.3,
     Deed.START: 0.4,
     Deed.STOP: 0.1,
@@ -61,7 +64,9 @@ _SHARES: Final[Mapping[Deed, float]] = {
     Deed.BACKUP: 1.5,
     Deed.RESTORE: 1.5,
 }
-"""How long a deed takes, where creating a VM takes 1."""
+"""How long a deed takes, where creating a VM takes 1. A clone takes longer the larger its template is."""
+_SHARE_OF_GB: Final = 0.01
+"""How much longer a clone takes for each GB of its template."""
 _OF_GUESTS: Final = {Deed.SHUT_DOWN, Deed.REBOOT, Deed.PASSWORD, Deed.AGENT}
 
 
@@ -115,11 +120,10 @@ class SimulatedCompute:
 
     def look(self, at: VmAt) -> VmFacts | None:
         def tell(fleet: Fleet, _: float) -> VmFacts | None:
-            _reach(fleet, at.host_id)
             vm = machines.find(fleet, at)
             return None if vm is None else machines.facts(fleet, vm)
 
-        return self._world.ask(tell)
+        return self._world.ask(_reached(at, tell))
 
     # --- existence
 
@@ -129,16 +133,20 @@ class SimulatedCompute:
             known = self.look(at)
             if known is not None and known.complete:
                 return known
-            self._world.change(_allowed(Deed.CREATE, at, lambda fleet, now: machines.begin(fleet, host_id, wish, now)))
+            deed = Deed.CLONE if isinstance(wish.source, FromVm) else Deed.CREATE
+            self._world.change(_allowed(deed, at, lambda fleet, now: machines.begin(fleet, host_id, wish, now)))
             try:
-                self._take_time(Deed.CREATE, watch)
+                self._take_time(self._seconds_of(deed, wish.source), watch)
             except Stopped:
                 self._world.change(lambda fleet, now: machines.remove(fleet, at, now))
                 raise
-            return self._world.change(_allowed(Deed.CREATE, at, lambda fleet, _: machines.complete(fleet, at)))
+            return self._world.change(_allowed(deed, at, lambda fleet, _: machines.complete(fleet, at)))
 
     def ensure_gone(self, at: VmAt) -> None:
-        self._do(Deed.DELETE, at, lambda fleet, now: machines.remove(fleet, at, now))
+        self._clear(
+            Deed.DELETE, at, lambda fleet, _: machines.is_whole(fleet, at),
+            lambda fleet, now: machines.remove(fleet, at, now),
+        )  # fmt: skip
 
     # --- power
 
@@ -184,7 +192,10 @@ class SimulatedCompute:
         return self._do(Deed.DISK, at, lambda fleet, _: machines.attach(fleet, at, wish))
 
     def ensure_disk_gone(self, at: VmAt, disk_id: str, *, keep: bool = False) -> None:
-        self._do(Deed.DISK, at, lambda fleet, _: machines.detach(fleet, at, disk_id, keep=keep))
+        self._clear(
+            Deed.DISK, at, lambda fleet, _: machines.has_disk(fleet, at, disk_id),
+            lambda fleet, _: machines.detach(fleet, at, disk_id, keep=keep),
+        )  # fmt: skip
 
     def ensure_disk_size(self, at: VmAt, disk_id: str, size_gb: int) -> DiskFacts:
         return self._do(Deed.DISK, at, lambda fleet, _: machines.extend(fleet, at, disk_id, size_gb))
@@ -194,13 +205,19 @@ class SimulatedCompute:
         self._do(Deed.DISK, at, lambda fleet, _: machines.create_volume(fleet, host_id, volume_id, size_gb))
 
     def ensure_volume_gone(self, host_id: str, volume_id: str) -> None:
-        self._do(Deed.DISK, VmAt(host_id, volume_id), lambda fleet, _: machines.remove_volume(fleet, volume_id))
+        self._clear(
+            Deed.DISK, VmAt(host_id, volume_id), lambda fleet, _: volume_id in fleet.records.volumes,
+            lambda fleet, _: machines.remove_volume(fleet, volume_id),
+        )  # fmt: skip
 
     def ensure_nic(self, at: VmAt, wish: NicWish) -> NicFacts:
         return self._do(Deed.NIC, at, lambda fleet, _: machines.plug(fleet, at, wish))
 
     def ensure_nic_gone(self, at: VmAt, nic_id: str) -> None:
-        self._do(Deed.NIC, at, lambda fleet, _: machines.unplug(fleet, at, nic_id))
+        self._clear(
+            Deed.NIC, at, lambda fleet, _: machines.has_nic(fleet, at, nic_id),
+            lambda fleet, _: machines.unplug(fleet, at, nic_id),
+        )  # fmt: skip
 
     # --- snapshots and backups
 
@@ -211,7 +228,10 @@ class SimulatedCompute:
         return self._do(Deed.REVERT, at, lambda fleet, now: copies.revert(fleet, at, snapshot_id, now), watch)
 
     def ensure_snapshot_gone(self, at: VmAt, snapshot_id: str) -> None:
-        self._do(Deed.SNAPSHOT, at, lambda fleet, _: copies.remove_snapshot(fleet, at, snapshot_id))
+        self._clear(
+            Deed.SNAPSHOT, at, lambda fleet, _: copies.has_snapshot(fleet, at, snapshot_id),
+            lambda fleet, _: copies.remove_snapshot(fleet, at, snapshot_id),
+        )  # fmt: skip
 
     def ensure_backup(self, at: VmAt, backup_id: str, watch: Watch) -> BackupFacts:
         size = self._do(Deed.BACKUP, at, lambda fleet, now: copies.back_up(fleet, at, backup_id, now), watch)
@@ -222,26 +242,46 @@ class SimulatedCompute:
 
     def ensure_backups_gone(self, host_id: str, backup_ids: Sequence[str]) -> None:
         at = VmAt(host_id, "")
-        self._world.change(_allowed(Deed.BACKUP, at, lambda fleet, _: copies.remove_backups(fleet, backup_ids)))
+        if self._world.ask(_reached(at, lambda fleet, _: copies.has_backups(fleet, backup_ids))):
+            self._world.change(_allowed(Deed.BACKUP, at, lambda fleet, _: copies.remove_backups(fleet, backup_ids)))
 
     # --- how it goes
 
     def _do(self, deed: Deed, at: VmAt, act: Act[T], watch: Watch | None = None) -> T:
         """Asked first and again when the time has passed: the host may have died meanwhile."""
         with self._turn(at):
-            self._world.ask(_allowed(deed, at, lambda *_: None))
-            self._take_time(deed, watch or _Unwatched())
-            return self._world.change(_allowed(deed, at, act))
+            return self._carry_out(deed, at, act, watch or _Unwatched())
+
+    def _clear(self, deed: Deed, at: VmAt, is_there: Act[bool], act: Act[None]) -> None:
+        """Take something away. What is not there, or never was whole, goes without an operation that could be made to
+        fail: otherwise the fault that stopped a creation would stop its undoing, too, for as long as it is there."""
+        with self._turn(at):
+            if self._world.ask(_reached(at, is_there)):
+                self._carry_out(deed, at, act, _Unwatched())
+            else:
+                self._world.change(_reached(at, act))
+
+    def _carry_out(self, deed: Deed, at: VmAt, act: Act[T], watch: Watch) -> T:
+        self._world.ask(_allowed(deed, at, lambda *_: None))
+        self._take_time(self._seconds_of(deed), watch)
+        return self._world.change(_allowed(deed, at, act))
 
     def _ask_guest(self, deed: Deed, at: VmAt, within: float, watch: Watch, act: Act[object]) -> None:
-        if self._seconds * _SHARES[deed] > within:
+        if self._seconds_of(deed) > within:
             self._world.ask(_allowed(deed, at, lambda fleet, _: machines.running(fleet, at)))
             raise GuestSilent(f"{at.vm_id} did not do it within {within:g} seconds")
         self._do(deed, at, act, watch)
 
-    def _take_time(self, deed: Deed, watch: Watch) -> None:
+    def _seconds_of(self, deed: Deed, source: FromImage | FromVm | None = None) -> float:
+        share = _SHARES.get(deed, 0.0)
+        if isinstance(source, FromVm):
+            template = source.template
+            share += _SHARE_OF_GB * self._world.ask(lambda fleet, _: machines.gigabytes(fleet, template))
+        return self._seconds * share
+
+    def _take_time(self, seconds: float, watch: Watch) -> None:
         """Raises Stopped."""
-        left = whole = self._seconds * _SHARES.get(deed, 0.0)
+        left = whole = seconds
         pause = threading.Event()
         while left > 0:
             if watch.stopping():
@@ -262,7 +302,6 @@ def _allowed(deed: Deed, at: VmAt, act: Act[T]) -> Act[T]:
     """The act, unless the host does not answer or was told to fail."""
 
     def guarded(fleet: Fleet, now: float) -> T:
-        _reach(fleet, at.host_id)
         host = fleet.directory.host(at.host_id)
         vm = machines.find(fleet, at)
         failing = fleet.host_conditions[host.index].failing
@@ -271,6 +310,16 @@ def _allowed(deed: Deed, at: VmAt, act: Act[T]) -> Act[T]:
         if deed in failing:
             problem = f"{at.host_id}: {deed} of {at.vm_id or 'it'} fails (fail-operation)"
             raise GuestSilent(problem) if deed in _OF_GUESTS else RefusedByDriver(problem)
+        return act(fleet, now)
+
+    return _reached(at, guarded)
+
+
+def _reached(at: VmAt, act: Act[T]) -> Act[T]:
+    """The act, unless the host does not answer."""
+
+    def guarded(fleet: Fleet, now: float) -> T:
+        _reach(fleet, at.host_id)
         return act(fleet, now)
 
     return guarded

@@ -55,6 +55,10 @@ def revert(fleet: Fleet, at: VmAt, snapshot_id: str, now: float) -> VmFacts:
     return machines.facts(fleet, fleet.vms[vm.index])
 
 
+def has_snapshot(fleet: Fleet, at: VmAt, snapshot_id: str) -> bool:
+    return snapshot_id in {saved.id for saved in fleet.records.snapshots.get(at.vm_id, ())}
+
+
 def remove_snapshot(fleet: Fleet, at: VmAt, snapshot_id: str) -> None:
     kept = tuple(saved for saved in fleet.records.snapshots.get(at.vm_id, ()) if saved.id != snapshot_id)
     if kept:
@@ -81,6 +85,11 @@ def restore(fleet: Fleet, at: VmAt, backup_id: str, now: float) -> VmFacts:
     _take_disks_back(fleet, vm, saved, now)
     fleet.records.snapshots.pop(vm.id, None)
     return machines.facts(fleet, fleet.vms[vm.index])
+
+
+def has_backups(fleet: Fleet, backup_ids: Sequence[str]) -> bool:
+    """Any of them."""
+    return not fleet.records.backups.keys().isdisjoint(backup_ids)
 
 
 def remove_backups(fleet: Fleet, backup_ids: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ class SimVm:
     boot: float
     disks: tuple[SimDisk, ...]
     nics: tuple[SimNic, ...]
+    nested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Deed(StrEnum):
     """What the control plane may ask for, by the names under which it can be made to fail."""
 
     CREATE = "create"
+    CLONE = "clone"
     DELETE = "delete"
     START = "start"
     STOP = "stop"
@@ -31,6 +32,7 @@ class Deed(StrEnum):
     CONSOLE = "console"
     DISK = "disk"
     NIC = "nic"
+    NETWORK = "network"
     SNAPSHOT = "snapshot"
     REVERT = "revert"
     BACKUP = "backup"
@@ -52,6 +54,8 @@ class Action(StrEnum):
     """A disk of a VM or a file system of a host is nearly full."""
     FAIL_OPERATION = "fail-operation"
     """What the control plane asks of a host or VM is refused: one operation, or all."""
+    LOSE_NETWORK = "lose-network"
+    """A host forgets the routers and filters that it carries, or every host one of them."""
     HEAL = "heal"
     """The target, or everything, is as it was."""
 
@@ -156,6 +160,8 @@ def on_host(fault: Fault, host: SimHost, now: HostCondition) -> HostCondition:
     if now.crashed:
         raise Conflict("host", host.id, "is down (crash-host); heal it first")
     match fault.action:
+        case Action.LOSE_NETWORK:
+            return now
         case Action.CRASH_HOST:
             return replace(now, crashed=True)
         case Action.CUT_LINK:
@@ -171,7 +177,7 @@ def on_host(fault: Fault, host: SimHost, now: HostCondition) -> HostCondition:
 
 
 def on_vm(fault: Fault, vm: SimVm, now: VmCondition, host: HostCondition) -> VmCondition:
-    """The VM's condition after the fault; restart-vm leaves it as it is."""
+    """The VM's condition after the fault; restart-vm and lose-network leave it as it is."""
     if fault.action is Action.HEAL:
         return replace(now, loaded=False, filled=(), failing=())
     if fault.action is Action.FAIL_OPERATION:
@@ -181,7 +187,7 @@ def on_vm(fault: Fault, vm: SimVm, now: VmCondition, host: HostCondition) -> VmC
             "VM", vm.id, "is not running: " + ("its host is down (crash-host)" if host.crashed else "it is off")
         )
     match fault.action:
-        case Action.RESTART_VM:
+        case Action.RESTART_VM | Action.LOSE_NETWORK:
             return now
         case Action.LOAD_VM:
             return replace(now, loaded=True)

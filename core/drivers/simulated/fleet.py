@@ -203,7 +203,7 @@ class Fleet:
                 return self.directory.host(fault.target)
             case Action.RESTART_VM | Action.LOAD_VM:
                 return self.directory.vm(fault.target)
-            case Action.FILL_DISK | Action.FAIL_OPERATION | Action.HEAL:
+            case Action.FILL_DISK | Action.FAIL_OPERATION | Action.LOSE_NETWORK | Action.HEAL:
                 return self.directory.either(fault.target)
 
     def _heal_everything(self, at: float) -> None:

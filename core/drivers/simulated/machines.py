@@ -41,6 +41,21 @@ def get(fleet: Fleet, at: VmAt) -> SimVm:
     return vm
 
 
+def is_whole(fleet: Fleet, at: VmAt) -> bool:
+    """It is there, and not half made."""
+    return find(fleet, at) is not None and at.vm_id not in fleet.records.incomplete
+
+
+def has_disk(fleet: Fleet, at: VmAt, disk_id: str) -> bool:
+    vm = find(fleet, at)
+    return vm is not None and disk_id in {disk.id for disk in vm.disks}
+
+
+def has_nic(fleet: Fleet, at: VmAt, nic_id: str) -> bool:
+    vm = find(fleet, at)
+    return vm is not None and nic_id in {nic.id for nic in vm.nics}
+
+
 def facts(fleet: Fleet, vm: SimVm) -> VmFacts:
     """What is true of a VM whose host lives."""
     condition = fleet.vm_conditions[vm.index]
@@ -51,6 +66,7 @@ def facts(fleet: Fleet, vm: SimVm) -> VmFacts:
         vcpus=condition.vcpus,
         memory_mb=condition.memory_mb,
         complete=vm.id not in fleet.records.incomplete,
+        nested=vm.nested,
         disks=tuple(disk_facts(vm, disk) for disk in vm.disks),
         nics=tuple(_nic_facts(nic, position) for position, nic in enumerate(vm.nics)),
         snapshots=tuple(saved.id for saved in fleet.records.snapshots.get(vm.id, ())),
@@ -80,7 +96,7 @@ def begin(fleet: Fleet, host_id: str, wish: VmWish, at: float) -> None:
     vm = SimVm(
         index=-1, id=wish.vm_id, name=wish.name, uuid=wish.domain_uuid, host=host.index, vcpus=wish.vcpus,
         memory_mb=wish.memory_mb, boot=at, disks=tuple(_disk(wish.vm_id, disk) for disk in wish.disks),
-        nics=tuple(map(_nic, sorted(wish.nics, key=lambda nic: nic.position))),
+        nics=tuple(map(_nic, sorted(wish.nics, key=lambda nic: nic.position))), nested=wish.nested,
     )  # fmt: skip
     fleet.admit(vm, VmCondition(wish.vcpus, wish.memory_mb, on=False), at)
     fleet.records.incomplete.add(wish.vm_id)
@@ -109,6 +125,11 @@ def _ensure_source(fleet: Fleet, source: FromImage | FromVm) -> None:
     template = get(fleet, source.template)
     if fleet.vm_conditions[template.index].on:
         raise Refused(f"the template {template.id} is running")
+
+
+def gigabytes(fleet: Fleet, at: VmAt) -> int:
+    """Of all disks of a VM."""
+    return sum(disk.size_gb for disk in get(fleet, at).disks)
 
 
 def ensure_room(fleet: Fleet, host: SimHost, more_gb: int) -> None:

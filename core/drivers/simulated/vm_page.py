@@ -33,6 +33,8 @@ WRITE_SIZE: Final = 12_288.0
 PACKET_SIZE: Final = 720.0
 _SYSTEM_SHARE: Final = 0.35
 """Part of a VM's disk traffic that its system disk takes, when it has others."""
+_FIRST_NIC_SHARE: Final = 0.8
+"""Part of a VM's network traffic that its first NIC takes, when it has others."""
 
 _BLOCK = "libvirt_domain_block_stats_"
 _NET = "libvirt_domain_interface_stats_"
@@ -84,19 +86,18 @@ HOST: Final = (
 
 def spread(vms: Sequence[SimVm]) -> tuple[Ints, Floats, Ints, Floats]:
     """Owner (position in `vms`) and share of the owner's traffic of every disk, and of every NIC."""
-    disks = [(i, _share(len(vm.disks), n)) for i, vm in enumerate(vms) for n in range(len(vm.disks))]
-    nics = [(i, (1.0,) if len(vm.nics) == 1 else (0.8, 0.2)) for i, vm in enumerate(vms)]
-    ports = [(i, share) for i, shares in nics for share in shares]
+    disks = [(i, _share(len(vm.disks), n, _SYSTEM_SHARE)) for i, vm in enumerate(vms) for n in range(len(vm.disks))]
+    ports = [(i, _share(len(vm.nics), n, _FIRST_NIC_SHARE)) for i, vm in enumerate(vms) for n in range(len(vm.nics))]
     return (
         np.array([i for i, _ in disks], np.int64), np.array([share for _, share in disks]),
         np.array([i for i, _ in ports], np.int64), np.array([share for _, share in ports]),
     )  # fmt: skip
 
 
-def _share(disks: int, position: int) -> float:
-    if disks == 1:
+def _share(count: int, position: int, first: float) -> float:
+    if count == 1:
         return 1.0
-    return _SYSTEM_SHARE if position == 0 else (1 - _SYSTEM_SHARE) / (disks - 1)
+    return first if position == 0 else (1 - first) / (count - 1)
 
 
 class VmPage:

@@ -16,7 +16,7 @@ from core.compute.inventory import ensure_host, ensure_vms
 from core.compute.placement import Room, Wish
 from core.compute.rows import Vm, VmState
 from core.db.engine import Database
-from core.drivers.compute import ComputeDriver
+from core.drivers.compute import ComputeDriver, VmAt
 from core.errors import Conflict
 from core.hosts.rows import Host, HostState
 from core.settings import Settings
@@ -108,9 +108,9 @@ def test_when_nothing_fits_each_host_says_why(at: Runtime, values: dict[str, obj
 
 def test_a_vm_may_grow_as_far_as_its_host_reaches(at: Runtime) -> None:
     with at.database.platform(write=True) as session:
-        hosting.ensure_room(session, "host-1", Wish(vcpus=6, memory_mb=12_288, storage_gb=160), 2.0)
-        with pytest.raises(Conflict, match="not enough room: 7 vCPUs wanted, 6 left"):
-            hosting.ensure_room(session, "host-1", Wish(vcpus=7), 2.0)
+        hosting.ensure_room(session, VmAt("host-1", "vm-1"), Wish(vcpus=6, memory_mb=12_288, storage_gb=160), 2.0)
+        with pytest.raises(Conflict, match="not enough room: host-1: 7 vCPUs wanted, 6 left"):
+            hosting.ensure_room(session, VmAt("host-1", "vm-1"), Wish(vcpus=7), 2.0)
 
 
 def test_16_at_once_take_no_more_than_there_is(at: Runtime) -> None:

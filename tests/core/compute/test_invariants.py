@@ -3,8 +3,6 @@ task, no address is given twice, and the inventory is what the driver has."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,11 @@ from core.compute.opening import OpenVms, open_vms
 from core.compute.rows import Disk, Vm
 from core.compute.vms import VmRef
 from core.context import Context
-from core.db.engine import Database
 from core.drivers.simulated.faults import Action, Deed, Fault
 from core.errors import Fault as Refusal
 from core.tasks.rows import Task, TaskState
 from core.tasks.tasks import TaskRef, cancel
+from tests.conftest import NewDatabase
 from tests.support.control import Control
 
 PICK = st.integers(0, 50)
@@ -149,22 +147,22 @@ class Machine(RuleBasedStateMachine):
         assert all(amount <= limit for amount, limit in zip(used, (100, 200_000, 2000, 3), strict=True))
 
 
-def test_whatever_happens_the_books_are_right(migrated_sqlite: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        count = 0
+def test_whatever_happens_the_books_are_right(new_database: NewDatabase, database_kind: str, tmp_path: Path) -> None:
+    """A copy of a PostgreSQL database takes its time, so there are fewer of them."""
+    count = 0
 
-        def make() -> Control:
-            nonlocal count
-            count += 1
-            home = Path(folder) / str(count)
-            home.mkdir()
-            shutil.copy(migrated_sqlite, home / "starvc.db")
-            return Control(Database(f"sqlite:///{home / 'starvc.db'}"), home)
+    def make() -> Control:
+        nonlocal count
+        count += 1
+        home = tmp_path / str(count)
+        home.mkdir()
+        return Control(new_database(), home)
 
-        Machine.made = staticmethod(make)  # type: ignore[method-assign, assignment]
-        run_state_machine_as_test(
-            Machine,
-            settings=settings(
-                max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-            ),
-        )
+    Machine.made = staticmethod(make)  # type: ignore[method-assign, assignment]
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=12 if database_kind == "sqlite" else 6, stateful_step_count=40, deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -10,7 +12,7 @@ from core.compute import locks
 from core.compute.inventory import ensure_host, ensure_vms
 from core.compute.locks import Locked
 from core.compute.rows import Vm, VmLock
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.tasks.rows import Task
 from core.tenancy.tenants import CreateTenant, create
 from tests.support.inventory import a_host, a_vm
@@ -95,3 +97,17 @@ def test_of_32_at_once_one_gets_the_lock(desk: Desk, tenant: str) -> None:
 def test_every_lock_has_a_text_of_its_own() -> None:
     assert locks.REASONS.keys() == set(VmLock) - {VmLock.NONE}
     assert len(set(locks.REASONS.values())) == len(locks.REASONS)
+
+
+def test_a_lock_that_is_given_back_in_the_moment_of_a_refusal_is_a_conflict_like_any_other(
+    desk: Desk, tenant: str
+) -> None:
+    def take_and_give_back(number: int) -> None:
+        for _ in range(60):
+            with suppress(Conflict), desk.database.tenant(tenant, write=True) as session:
+                locks.take(session, ["vm-1"], VmLock.STARTING, "ab"[number % 2])
+            with desk.database.tenant(tenant, write=True) as session:
+                locks.release(session, "ab"[number % 2])
+
+    together(6, take_and_give_back)
+    assert held(desk) == {}

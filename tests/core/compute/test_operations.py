@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from core.compute import backups, consoles, disks, guests, nics, power, removal, resizing, snapshots, vms
 from core.compute.locks import Locked
@@ -15,7 +16,8 @@ from core.context import Context, Started
 from core.drivers.simulated.faults import Action, Deed, Fault
 from core.errors import Conflict, NotFound, QuotaExceeded
 from core.sealing import Place, sealing_keys
-from core.tasks.rows import TaskState
+from core.tasks import tasks
+from core.tasks.rows import Task, TaskState
 from tests.support.control import Control
 
 SUCCEEDED, FAILED = TaskState.SUCCEEDED, TaskState.FAILED
@@ -109,14 +111,76 @@ def test_what_fails_changes_nothing(control: Control, deed: Deed) -> None:
     control.world.inject(Fault(Action.FAIL_OPERATION, vm, deed))
     control.do(*asked[deed])
     control.settle()
-    control.world.inject(Fault(Action.HEAL, vm))
-    control.clock.advance(120)
-    control.settle()
     assert control.used() == before
     control.check()
     assert control.do(snapshots.read, VmRef(id=vm)) == control.do(backups.read, VmRef(id=vm)) == ()
+    control.world.inject(Fault(Action.HEAL, vm))
     control.do(*asked[deed])
     control.settle()
+    control.check()
+
+
+def test_a_fault_that_stays_locks_no_vm(control: Control) -> None:
+    """Whatever is asked of a host that refuses everything ends, and the VM is as it was."""
+    running, stopped = control.open(number=2, data_disks=1, data_disk_gb=5)
+    control.finish(power.power_off, VmRef(id=stopped))
+    snapshot = control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=running, name="s"))[0].id
+    backup = control.finish(backups.create, backups.CreateBackup(vm_id=stopped, name="b"))[0].id
+    (data,) = (disk.id for disk in control.do(disks.search, disks.FindDisks(vm_id=stopped)) if disk.device == "vdb")
+    before = control.used(), control.do(vms.search, vms.FindVms()), control.do(snapshots.read, VmRef(id=running))
+    for host in control.world.host_ids():
+        control.world.inject(Fault(Action.FAIL_OPERATION, host))
+    asked: list[tuple[Callable[[Context, Any], Any], object]] = [
+        (power.start, VmRef(id=stopped)),
+        (power.power_off, VmRef(id=running)),
+        (power.shut_down, VmRef(id=running)),
+        (power.restart, VmRef(id=running)),
+        (removal.delete, VmRef(id=stopped)),
+        (resizing.change_vcpus, resizing.ChangeVcpus(id=stopped, vcpus=1)),
+        (disks.add, disks.AddDisk(vm_id=running, size_gb=7)),
+        (disks.extend, disks.ExtendDisk(id=data, size_gb=9)),
+        (disks.delete, disks.DiskRef(id=data)),
+        (nics.add, nics.AddNic(vm_id=running, vpc_id=control.vpc)),
+        (snapshots.create, snapshots.CreateSnapshot(vm_id=running, name="other")),
+        (snapshots.restore, snapshots.SnapshotRef(id=snapshot)),
+        (snapshots.delete, snapshots.SnapshotRef(id=snapshot)),
+        (backups.create, backups.CreateBackup(vm_id=running, name="other")),
+        (backups.restore, backups.BackupRef(id=backup)),
+        (guests.set_admin_password, guests.SetAdminPassword(id=running, password="secret")),
+        (guests.wake_agent, VmRef(id=running)),
+        (consoles.reset_password, VmRef(id=running)),
+    ]
+    for deed, request in asked:
+        control.do(deed, request)
+        control.settle()
+        control.check()
+    after = control.used(), control.do(vms.search, vms.FindVms()), control.do(snapshots.read, VmRef(id=running))
+    assert after == before
+
+
+def test_a_new_vm_that_neither_starts_nor_goes_away_is_a_stopped_one(control: Control) -> None:
+    for host in control.world.host_ids():
+        for deed in (Deed.START, Deed.DELETE):
+            control.world.inject(Fault(Action.FAIL_OPERATION, host, deed))
+    (vm,) = control.open()
+    assert control.vm(vm).state is VmState.STOPPED
+    control.check()
+    assert control.finish(removal.delete, VmRef(id=vm))[1] is FAILED
+    control.check()
+    control.world.inject(Fault(Action.HEAL, "all"))
+    assert control.finish(removal.delete, VmRef(id=vm))[1] is SUCCEEDED
+    assert control.used() == (0, 0, 0, 1)
+
+
+def test_a_snapshot_whose_deletion_never_ran_is_there_still(control: Control) -> None:
+    (vm,) = control.open()
+    control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s", description="d"))
+    before = control.do(snapshots.read, VmRef(id=vm))
+    control.do(snapshots.delete, snapshots.SnapshotRef(id=before[0].id))
+    assert control.do(snapshots.read, VmRef(id=vm)) == ()
+    control.restart()
+    assert control.do(snapshots.read, VmRef(id=vm)) == before
+    control.finish(snapshots.restore, snapshots.SnapshotRef(id=before[0].id))
     control.check()
 
 
@@ -235,3 +299,18 @@ def test_guests_are_asked_only_while_they_run(control: Control) -> None:
     control.finish(power.power_off, VmRef(id=vm))
     with pytest.raises(Conflict, match="is stopped"):
         control.do(guests.set_admin_password, want)
+
+
+def test_the_deletion_of_a_backup_that_was_said_to_be_done_is_carried_out_whatever_happens(control: Control) -> None:
+    (vm,) = control.open()
+    backup, *_ = control.finish(backups.create, backups.CreateBackup(vm_id=vm, name="b"))
+    assert set(control.world.fleet.records.backups) == {backup.id}
+    control.do(backups.delete, backups.BackupRef(id=backup.id))
+    with control.database.platform() as session:
+        task = session.scalars(select(Task.id).where(Task.state == TaskState.QUEUED)).one()
+    with pytest.raises(Conflict, match="cannot be stopped"):
+        control.do(tasks.cancel, tasks.TaskRef(id=task))
+    control.restart()
+    control.settle()
+    assert control.ending(task) == (SUCCEEDED, "")
+    assert control.world.fleet.records.backups == {}

@@ -4,6 +4,7 @@ import gzip
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,17 @@ def test_a_host_without_vms_has_pages() -> None:
     pages = Pages(Fleet(datacentre.build(1, 1, 0)))
     assert of(pages.vm_page(0, NOW), "libvirt_domains_number") == 0
     assert of(pages.host_page(0, NOW + 10), "node_load1") > 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_vm_with_any_number_of_nics_has_pages(count: int) -> None:
+    fleet = Fleet(datacentre.build(1, 1, 3))
+    vm = fleet.vms[0]
+    fleet.describe(replace(vm, nics=tuple(replace(vm.nics[0], id=f"n{i}", device=f"tap{i}") for i in range(count))))
+    pages = Pages(fleet)
+    page = pages.host_page(0, NOW).decode()
+    assert [page.count(f'node_network_receive_bytes_total{{device="tap{i}"}}') for i in range(count)] == [1] * count
+    assert of(pages.vm_page(0, NOW), "libvirt_domains_number") == 3
 
 
 # --- faults

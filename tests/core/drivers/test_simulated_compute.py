@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from core.clock import VirtualClock
-from core.drivers.compute import DiskWish, GuestSilent, Refused, VmAt
+from core.drivers.compute import DiskWish, FromVm, GuestSilent, Refused, VmAt
 from core.drivers.simulated.compute import SimulatedCompute
 from core.drivers.simulated.faults import Action, Deed, Fault
 from core.drivers.simulated.pages import Pages
@@ -171,6 +172,55 @@ def test_operations_fail_on_demand(bench: Bench, world: MemoryWorld, target: str
         bench.driver.reboot(AT, 60, Watching())
     world.inject(Fault(Action.HEAL, target))
     bench.driver.ensure_on(AT)
+
+
+def test_what_was_never_made_goes_away_whatever_is_made_to_fail(bench: Bench, world: MemoryWorld) -> None:
+    bench.make()
+    world.inject(Fault(Action.FAIL_OPERATION, HOST))
+    bench.driver.ensure_gone(VmAt(HOST, "vm-none"))
+    bench.driver.ensure_disk_gone(AT, "none")
+    bench.driver.ensure_nic_gone(AT, "none")
+    bench.driver.ensure_snapshot_gone(AT, "none")
+    bench.driver.ensure_volume_gone(HOST, "none")
+    bench.driver.ensure_backups_gone(HOST, ["none"])
+    assert bench.driver.look(AT) is not None
+    for ask in (
+        lambda: bench.driver.ensure_gone(AT),
+        lambda: bench.driver.ensure_disk_gone(AT, "disk-one"),
+        lambda: bench.driver.ensure_nic_gone(AT, "nic-one"),
+    ):
+        with pytest.raises(Refused, match="fail-operation"):
+            ask()
+
+
+def test_a_half_made_vm_goes_away_whatever_is_made_to_fail(bench: Bench, world: MemoryWorld) -> None:
+    class Fails(Watching):
+        def stopping(self) -> bool:
+            world.inject(Fault(Action.FAIL_OPERATION, HOST))
+            return False
+
+    with pytest.raises(Refused, match="fail-operation"):
+        SimulatedCompute(world, 0.01).ensure_vm(HOST, a_wish(), Fails())
+    facts = bench.driver.look(AT)
+    assert facts is not None
+    assert not facts.complete
+    bench.driver.ensure_gone(AT)
+    assert bench.driver.look(AT) is None
+
+
+def test_a_clone_takes_longer_the_more_there_is_to_copy(world: MemoryWorld) -> None:
+    def told(size_gb: int) -> int:
+        disks = (DiskWish(id=f"disk-{size_gb}", device="vda", size_gb=size_gb, is_system=True),)
+        template = VmAt(HOST, f"vm-t{size_gb}")
+        quick = SimulatedCompute(world, 0)
+        quick.ensure_vm(HOST, replace(a_wish(f"t{size_gb}"), disks=disks), Watching())
+        watch = Watching()
+        wish = replace(a_wish(f"c{size_gb}"), source=FromVm(template))
+        SimulatedCompute(world, 1).ensure_vm(HOST, wish, watch)
+        return len(watch.heard)
+
+    assert told(1) == 1
+    assert told(90) == 3
 
 
 def test_a_host_takes_no_more_than_it_has(bench: Bench, world: MemoryWorld) -> None:

@@ -49,7 +49,11 @@ def test_a_task_runs_once_and_what_it_writes_is_there_with_its_end(
 
 @pytest.mark.parametrize(
     ("problem", "reason"),
-    [(Refused("host-1: no such image"), "host-1: no such image"), (Conflict("VM", "vm-1", "runs"), "VM vm-1: runs")],
+    [
+        (Refused("host-1: no such image"), "its hypervisor refused it\nhost-1: no such image"),
+        (Conflict("VM", "vm-1", "runs"), "VM vm-1: runs"),
+        (Conflict("VM", "vm-1", "fits nowhere", "host-1: full"), "VM vm-1: fits nowhere\nhost-1: full"),
+    ],
 )
 def test_a_step_that_fails_says_why_and_is_undone(
     engine: TaskEngine, at: Runtime, script: Script, problem: Exception, reason: str
@@ -112,7 +116,8 @@ def test_what_nobody_can_tell_is_asked_again_until_it_is_known(
     clock.advance(60)
     work(engine)
     task = read(at.database, id_)
-    assert (task.state, task.reason) == (TaskState.FAILED, "host-1 does not answer")
+    reason = "its hypervisor does not answer\nhost-1 does not answer"
+    assert (task.state, task.reason) == (TaskState.FAILED, reason)
     assert (len(script.undone), script.released) == (3, [id_])
 
 

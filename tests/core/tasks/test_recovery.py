@@ -60,6 +60,12 @@ def test_the_fate_of_a_task(task: Unended, deed: Deed | None) -> None:
     assert [action.deed for action in actions] == ([] if deed is None else [deed])
 
 
+def test_what_cannot_be_taken_back_is_put_back_into_the_queue() -> None:
+    queued = replace(TASK, state=TaskState.QUEUED)
+    actions = plan([queued, TASK], LIFE, {"known"}, AfterRestart.LOSE, NOW, {"known"}).actions
+    assert [action.deed for action in actions] == [Deed.RESUME, Deed.ABORT]
+
+
 def test_queued_tasks_go_back_into_the_queue_when_they_are_to_be_resumed() -> None:
     queued = replace(TASK, state=TaskState.QUEUED)
     (action,) = plan([queued], LIFE, {"known"}, AfterRestart.RESUME, NOW).actions

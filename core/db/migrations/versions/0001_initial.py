@@ -60,6 +60,27 @@ def upgrade() -> None:
     sa.Column('fence', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('rule_id', name=op.f('pk_alarm_rule'))
     )
+    op.create_table('audit_entry',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=True),
+    sa.Column('role', sa.String(length=32), nullable=True),
+    sa.Column('token_id', sa.String(length=64), nullable=True),
+    sa.Column('address', sa.String(length=64), nullable=False),
+    sa.Column('operation', sa.String(length=128), nullable=False),
+    sa.Column('parameters', sa.JSON(), nullable=False),
+    sa.Column('outcome', sa.String(length=32), nullable=False),
+    sa.Column('code', sa.String(length=64), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('tasks', sa.JSON(), nullable=False),
+    sa.Column('times', sa.Integer(), nullable=False),
+    sa.Column('unlisted', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_entry'))
+    )
+    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_audit_entry_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_entry_tenant_id'), ['tenant_id'], unique=False)
+
     op.create_table('dictionary_entry',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('type', sa.String(length=64), nullable=False),
@@ -140,6 +161,15 @@ def upgrade() -> None:
     sa.Column('zone', sa.String(length=64), nullable=False),
     sa.Column('matchers', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_maintenance_window'))
+    )
+    op.create_table('outer_pool',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('first', sa.String(length=15), nullable=False),
+    sa.Column('last', sa.String(length=15), nullable=False),
+    sa.Column('gateway', sa.String(length=15), nullable=False),
+    sa.Column('netmask', sa.String(length=15), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_outer_pool'))
     )
     op.create_table('server',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -253,6 +283,17 @@ def upgrade() -> None:
     with op.batch_alter_table('alarm_transition', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_alarm_transition_tenant_id'), ['tenant_id'], unique=False)
 
+    op.create_table('audit_object',
+    sa.Column('entry_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('object_id', sa.String(length=192), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['entry_id'], ['audit_entry.id'], name=op.f('fk_audit_object_entry_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('entry_id', 'object_id', name=op.f('pk_audit_object'))
+    )
+    with op.batch_alter_table('audit_object', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_audit_object_object_id'), ['object_id'], unique=False)
+
     op.create_table('backup',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('tenant_id', sa.String(length=64), nullable=False),
@@ -273,6 +314,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_backup_storage_id'), ['storage_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_backup_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_backup_vm_id'), ['vm_id'], unique=False)
+
+    op.create_table('network_node',
+    sa.Column('type', sa.String(length=32), nullable=False),
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('wanted', sa.Integer(), nullable=False),
+    sa.Column('confirmed', sa.Integer(), nullable=False),
+    sa.Column('gone', sa.Boolean(), nullable=False),
+    sa.Column('host_id', sa.String(length=64), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('next_try_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('last_failure', sa.Text(), nullable=False),
+    sa.Column('lease_owner', sa.String(length=64), nullable=True),
+    sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('confirmed <= wanted', name=op.f('ck_network_node_confirmed_was_wanted')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_network_node_tenant_id')),
+    sa.PrimaryKeyConstraint('type', 'id', name=op.f('pk_network_node')),
+    sa.UniqueConstraint('tenant_id', 'type', 'id', name=op.f('uq_network_node_tenant_id_type_id'))
+    )
+    with op.batch_alter_table('network_node', schema=None) as batch_op:
+        batch_op.create_index('ix_network_node_due', ['next_try_at'], unique=False, sqlite_where=sa.text('wanted <> confirmed'), postgresql_where=sa.text('wanted <> confirmed'))
+        batch_op.create_index(batch_op.f('ix_network_node_host_id'), ['host_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_network_node_tenant_id'), ['tenant_id'], unique=False)
 
     op.create_table('outbox',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -296,6 +360,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_outbox_alarm_id'), ['alarm_id'], unique=False)
         batch_op.create_index('ix_outbox_waiting', ['receiver', 'next_try_at'], unique=False, sqlite_where=sa.text('delivered_at IS NULL AND dead_at IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND dead_at IS NULL'))
 
+    op.create_table('pool_ip',
+    sa.Column('ip', sa.String(length=15), nullable=False),
+    sa.Column('number', sa.BigInteger(), nullable=False),
+    sa.Column('pool_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['pool_id'], ['outer_pool.id'], name=op.f('fk_pool_ip_pool_id')),
+    sa.PrimaryKeyConstraint('ip', name=op.f('pk_pool_ip')),
+    sa.UniqueConstraint('number', name=op.f('uq_pool_ip_number'))
+    )
+    with op.batch_alter_table('pool_ip', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_pool_ip_pool_id'), ['pool_id'], unique=False)
+
     op.create_table('quota',
     sa.Column('tenant_id', sa.String(length=64), nullable=False),
     sa.Column('cpu_limit', sa.Integer(), nullable=False),
@@ -312,6 +387,37 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_quota_tenant_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('tenant_id', name=op.f('pk_quota'))
     )
+    op.create_table('router',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('standby_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('state', sa.String(length=32), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_router_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_router')),
+    sa.UniqueConstraint('standby_id', name=op.f('uq_router_standby_id')),
+    sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_router_tenant_id_id'))
+    )
+    with op.batch_alter_table('router', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_router_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_router_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('security_group',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_security_group_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_security_group')),
+    sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_security_group_tenant_id_id'))
+    )
+    with op.batch_alter_table('security_group', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_security_group_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_security_group_tenant_id'), ['tenant_id'], unique=False)
+
     op.create_table('token',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('role', sa.String(length=32), nullable=False),
@@ -344,6 +450,7 @@ def upgrade() -> None:
     sa.Column('type_code', sa.String(length=64), nullable=False),
     sa.Column('model_code', sa.String(length=64), nullable=False),
     sa.Column('is_template', sa.Boolean(), nullable=False),
+    sa.Column('template_id', sa.String(length=64), nullable=True),
     sa.Column('ha_enabled', sa.Boolean(), nullable=False),
     sa.Column('domain_uuid', sa.String(length=36), nullable=False),
     sa.Column('nested', sa.Boolean(), nullable=False),
@@ -362,6 +469,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_vm_host_id'), ['host_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_lock_task'), ['lock_task'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_vm_template_id'), ['template_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_tenant_id'), ['tenant_id'], unique=False)
 
     op.create_table('vpc',
@@ -372,6 +480,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('cidr', sa.String(length=18), nullable=False),
     sa.Column('gateway', sa.String(length=15), nullable=False),
+    sa.Column('gate_open', sa.Boolean(), nullable=False),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_vpc_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_vpc')),
     sa.UniqueConstraint('cidr', name=op.f('uq_vpc_cidr')),
@@ -393,6 +502,17 @@ def upgrade() -> None:
     with op.batch_alter_table('address', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_address_nic_id'), ['nic_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_address_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('balancer_count',
+    sa.Column('router_id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('made', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id'], ['router.tenant_id', 'router.id'], name=op.f('fk_balancer_count_tenant_id_router_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_balancer_count_tenant_id')),
+    sa.PrimaryKeyConstraint('router_id', name=op.f('pk_balancer_count'))
+    )
+    with op.batch_alter_table('balancer_count', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_balancer_count_tenant_id'), ['tenant_id'], unique=False)
 
     op.create_table('disk',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -416,6 +536,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_disk_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_disk_vm_id'), ['vm_id'], unique=False)
 
+    op.create_table('group_rule',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('group_id', sa.String(length=64), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('direction', sa.String(length=32), nullable=False),
+    sa.Column('protocol', sa.String(length=32), nullable=True),
+    sa.Column('ports', sa.String(length=1024), nullable=False),
+    sa.Column('peers', sa.String(length=1024), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'group_id'], ['security_group.tenant_id', 'security_group.id'], name=op.f('fk_group_rule_tenant_id_group_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_group_rule_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_group_rule'))
+    )
+    with op.batch_alter_table('group_rule', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_group_rule_group_id'), ['group_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_group_rule_tenant_id'), ['tenant_id'], unique=False)
+
     op.create_table('nic',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('tenant_id', sa.String(length=64), nullable=False),
@@ -433,12 +570,68 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_nic_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_nic')),
     sa.UniqueConstraint('mac', name=op.f('uq_nic_mac')),
+    sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_nic_tenant_id_id')),
     sa.UniqueConstraint('vm_id', 'position', name=op.f('uq_nic_vm_id_position'))
     )
     with op.batch_alter_table('nic', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_nic_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_nic_vm_id'), ['vm_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_nic_vpc_id'), ['vpc_id'], unique=False)
+
+    op.create_table('outer_ip',
+    sa.Column('ip', sa.String(length=15), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('router_id', sa.String(length=64), nullable=False),
+    sa.Column('use', sa.String(length=32), nullable=False),
+    sa.Column('is_wan', sa.Boolean(), nullable=False),
+    sa.Column('taken_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint("use = 'port' OR NOT is_wan", name=op.f('ck_outer_ip_wan_has_ports')),
+    sa.ForeignKeyConstraint(['ip'], ['pool_ip.ip'], name=op.f('fk_outer_ip_ip')),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id'], ['router.tenant_id', 'router.id'], name=op.f('fk_outer_ip_tenant_id_router_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_outer_ip_tenant_id')),
+    sa.PrimaryKeyConstraint('ip', name=op.f('pk_outer_ip')),
+    sa.UniqueConstraint('tenant_id', 'router_id', 'ip', 'use', name=op.f('uq_outer_ip_tenant_id_router_id_ip_use'))
+    )
+    with op.batch_alter_table('outer_ip', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_outer_ip_router_id'), ['router_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_outer_ip_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index('uq_outer_ip_wan', ['router_id'], unique=True, sqlite_where=sa.text('is_wan'), postgresql_where=sa.text('is_wan'))
+
+    op.create_table('pending_rule',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('node_type', sa.String(length=32), nullable=False),
+    sa.Column('node_id', sa.String(length=64), nullable=False),
+    sa.Column('rule_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.Column('group_id', sa.String(length=64), nullable=True),
+    sa.Column('generation', sa.Integer(), nullable=False),
+    sa.Column('retries', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'node_type', 'node_id'], ['network_node.tenant_id', 'network_node.type', 'network_node.id'], name=op.f('fk_pending_rule_tenant_id_node_type_node_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_pending_rule_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_pending_rule')),
+    sa.UniqueConstraint('node_type', 'node_id', 'rule_id', 'nic_id', name=op.f('uq_pending_rule_node_type_node_id_rule_id_nic_id'))
+    )
+    with op.batch_alter_table('pending_rule', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_pending_rule_group_id'), ['group_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_pending_rule_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_pending_rule_rule_id'), ['rule_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_pending_rule_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('router_vpc',
+    sa.Column('vpc_id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('router_id', sa.String(length=64), nullable=False),
+    sa.Column('attached_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id'], ['router.tenant_id', 'router.id'], name=op.f('fk_router_vpc_tenant_id_router_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'vpc_id'], ['vpc.tenant_id', 'vpc.id'], name=op.f('fk_router_vpc_tenant_id_vpc_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_router_vpc_tenant_id')),
+    sa.PrimaryKeyConstraint('vpc_id', name=op.f('pk_router_vpc')),
+    sa.UniqueConstraint('tenant_id', 'router_id', 'vpc_id', name=op.f('uq_router_vpc_tenant_id_router_id_vpc_id'))
+    )
+    with op.batch_alter_table('router_vpc', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_router_vpc_router_id'), ['router_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_router_vpc_tenant_id'), ['tenant_id'], unique=False)
 
     op.create_table('snapshot',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -460,28 +653,246 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_snapshot_tenant_id'), ['tenant_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_snapshot_vm_id'), ['vm_id'], unique=False)
 
+    op.create_table('access_rule',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.Column('vpc_id', sa.String(length=64), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('boundary', sa.String(length=32), nullable=False),
+    sa.Column('direction', sa.String(length=32), nullable=False),
+    sa.Column('protocol', sa.String(length=32), nullable=True),
+    sa.Column('ports', sa.String(length=1024), nullable=False),
+    sa.Column('sources', sa.String(length=1024), nullable=False),
+    sa.Column('targets', sa.String(length=1024), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'nic_id'], ['nic.tenant_id', 'nic.id'], name=op.f('fk_access_rule_tenant_id_nic_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'vpc_id'], ['vpc.tenant_id', 'vpc.id'], name=op.f('fk_access_rule_tenant_id_vpc_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_access_rule_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_access_rule'))
+    )
+    with op.batch_alter_table('access_rule', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_access_rule_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_access_rule_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_access_rule_vpc_id'), ['vpc_id'], unique=False)
+
+    op.create_table('balancer',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('router_id', sa.String(length=64), nullable=False),
+    sa.Column('vpc_id', sa.String(length=64), nullable=True),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('protocol', sa.String(length=32), nullable=False),
+    sa.Column('transport', sa.String(length=32), nullable=False),
+    sa.Column('side', sa.String(length=32), nullable=False),
+    sa.Column('ip', sa.String(length=15), nullable=False),
+    sa.Column('port', sa.Integer(), nullable=False),
+    sa.Column('exclusive', sa.Boolean(), nullable=False),
+    sa.Column('node_port', sa.Integer(), nullable=False),
+    sa.Column('path', sa.String(length=255), nullable=False),
+    sa.Column('policy', sa.String(length=32), nullable=False),
+    sa.Column('retries', sa.Integer(), nullable=False),
+    sa.Column('check_seconds', sa.Integer(), nullable=False),
+    sa.Column('timeout_seconds', sa.Integer(), nullable=False),
+    sa.Column('idle_seconds', sa.Integer(), nullable=False),
+    sa.Column('check_path', sa.String(length=255), nullable=False),
+    sa.Column('max_connections', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id', 'vpc_id'], ['router_vpc.tenant_id', 'router_vpc.router_id', 'router_vpc.vpc_id'], name=op.f('fk_balancer_tenant_id_router_id_vpc_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id'], ['router.tenant_id', 'router.id'], name=op.f('fk_balancer_tenant_id_router_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_balancer_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_balancer')),
+    sa.UniqueConstraint('ip', 'port', 'transport', name=op.f('uq_balancer_ip_port_transport')),
+    sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_balancer_tenant_id_id'))
+    )
+    with op.batch_alter_table('balancer', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_balancer_created_at'), ['created_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_balancer_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_balancer_router_id'), ['router_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_balancer_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_balancer_vpc_id'), ['vpc_id'], unique=False)
+
+    op.create_table('group_member',
+    sa.Column('group_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'group_id'], ['security_group.tenant_id', 'security_group.id'], name=op.f('fk_group_member_tenant_id_group_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'nic_id'], ['nic.tenant_id', 'nic.id'], name=op.f('fk_group_member_tenant_id_nic_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_group_member_tenant_id')),
+    sa.PrimaryKeyConstraint('group_id', 'nic_id', name=op.f('pk_group_member'))
+    )
+    with op.batch_alter_table('group_member', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_group_member_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_group_member_tenant_id'), ['tenant_id'], unique=False)
+
+    op.create_table('nat_mapping',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('router_id', sa.String(length=64), nullable=False),
+    sa.Column('vpc_id', sa.String(length=64), nullable=False),
+    sa.Column('vm_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('type', sa.String(length=32), nullable=False),
+    sa.Column('outer_ip', sa.String(length=15), nullable=False),
+    sa.Column('outer_port', sa.Integer(), nullable=True),
+    sa.Column('inner_ip', sa.String(length=15), nullable=False),
+    sa.Column('inner_port', sa.Integer(), nullable=True),
+    sa.Column('protocol', sa.String(length=32), nullable=True),
+    sa.Column('sources', sa.String(length=1024), nullable=False),
+    sa.CheckConstraint("(type = 'port') = (outer_port IS NOT NULL AND inner_port IS NOT NULL AND protocol IS NOT NULL)", name=op.f('ck_nat_mapping_ports_of_port_mappings')),
+    sa.ForeignKeyConstraint(['tenant_id', 'nic_id'], ['nic.tenant_id', 'nic.id'], name=op.f('fk_nat_mapping_tenant_id_nic_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id', 'outer_ip', 'type'], ['outer_ip.tenant_id', 'outer_ip.router_id', 'outer_ip.ip', 'outer_ip.use'], name=op.f('fk_nat_mapping_tenant_id_router_id_outer_ip_type')),
+    sa.ForeignKeyConstraint(['tenant_id', 'router_id', 'vpc_id'], ['router_vpc.tenant_id', 'router_vpc.router_id', 'router_vpc.vpc_id'], name=op.f('fk_nat_mapping_tenant_id_router_id_vpc_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_nat_mapping_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_nat_mapping')),
+    sa.UniqueConstraint('outer_ip', 'outer_port', 'protocol', name=op.f('uq_nat_mapping_outer_ip_outer_port_protocol'))
+    )
+    with op.batch_alter_table('nat_mapping', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_nat_mapping_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_nat_mapping_router_id'), ['router_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_nat_mapping_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_nat_mapping_vm_id'), ['vm_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_nat_mapping_vpc_id'), ['vpc_id'], unique=False)
+        batch_op.create_index('uq_nat_mapping_nic_id', ['nic_id'], unique=True, sqlite_where=sa.text("type = 'ip'"), postgresql_where=sa.text("type = 'ip'"))
+        batch_op.create_index('uq_nat_mapping_outer_ip', ['outer_ip'], unique=True, sqlite_where=sa.text("type = 'ip'"), postgresql_where=sa.text("type = 'ip'"))
+
+    op.create_table('back_end',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('balancer_id', sa.String(length=64), nullable=False),
+    sa.Column('vm_id', sa.String(length=64), nullable=False),
+    sa.Column('nic_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=128), nullable=False),
+    sa.Column('description', sa.String(length=1024), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ip', sa.String(length=15), nullable=False),
+    sa.Column('port', sa.Integer(), nullable=False),
+    sa.Column('weight', sa.Integer(), nullable=False),
+    sa.Column('healthy', sa.Boolean(), nullable=True),
+    sa.ForeignKeyConstraint(['tenant_id', 'balancer_id'], ['balancer.tenant_id', 'balancer.id'], name=op.f('fk_back_end_tenant_id_balancer_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'nic_id'], ['nic.tenant_id', 'nic.id'], name=op.f('fk_back_end_tenant_id_nic_id')),
+    sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_back_end_tenant_id_vm_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_back_end_tenant_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_back_end')),
+    sa.UniqueConstraint('balancer_id', 'ip', 'port', name=op.f('uq_back_end_balancer_id_ip_port'))
+    )
+    with op.batch_alter_table('back_end', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_back_end_balancer_id'), ['balancer_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_back_end_created_at'), ['created_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_back_end_name'), ['name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_back_end_nic_id'), ['nic_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_back_end_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_back_end_vm_id'), ['vm_id'], unique=False)
+
+    op.create_table('certificate',
+    sa.Column('balancer_id', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('chain', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ends_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id', 'balancer_id'], ['balancer.tenant_id', 'balancer.id'], name=op.f('fk_certificate_tenant_id_balancer_id')),
+    sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_certificate_tenant_id')),
+    sa.PrimaryKeyConstraint('balancer_id', name=op.f('pk_certificate'))
+    )
+    with op.batch_alter_table('certificate', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_certificate_tenant_id'), ['tenant_id'], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table('certificate', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_certificate_tenant_id'))
+
+    op.drop_table('certificate')
+    with op.batch_alter_table('back_end', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_back_end_vm_id'))
+        batch_op.drop_index(batch_op.f('ix_back_end_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_back_end_nic_id'))
+        batch_op.drop_index(batch_op.f('ix_back_end_name'))
+        batch_op.drop_index(batch_op.f('ix_back_end_created_at'))
+        batch_op.drop_index(batch_op.f('ix_back_end_balancer_id'))
+
+    op.drop_table('back_end')
+    with op.batch_alter_table('nat_mapping', schema=None) as batch_op:
+        batch_op.drop_index('uq_nat_mapping_outer_ip', sqlite_where=sa.text("type = 'ip'"), postgresql_where=sa.text("type = 'ip'"))
+        batch_op.drop_index('uq_nat_mapping_nic_id', sqlite_where=sa.text("type = 'ip'"), postgresql_where=sa.text("type = 'ip'"))
+        batch_op.drop_index(batch_op.f('ix_nat_mapping_vpc_id'))
+        batch_op.drop_index(batch_op.f('ix_nat_mapping_vm_id'))
+        batch_op.drop_index(batch_op.f('ix_nat_mapping_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_nat_mapping_router_id'))
+        batch_op.drop_index(batch_op.f('ix_nat_mapping_nic_id'))
+
+    op.drop_table('nat_mapping')
+    with op.batch_alter_table('group_member', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_group_member_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_group_member_nic_id'))
+
+    op.drop_table('group_member')
+    with op.batch_alter_table('balancer', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_balancer_vpc_id'))
+        batch_op.drop_index(batch_op.f('ix_balancer_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_balancer_router_id'))
+        batch_op.drop_index(batch_op.f('ix_balancer_name'))
+        batch_op.drop_index(batch_op.f('ix_balancer_created_at'))
+
+    op.drop_table('balancer')
+    with op.batch_alter_table('access_rule', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_access_rule_vpc_id'))
+        batch_op.drop_index(batch_op.f('ix_access_rule_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_access_rule_nic_id'))
+
+    op.drop_table('access_rule')
     with op.batch_alter_table('snapshot', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_snapshot_vm_id'))
         batch_op.drop_index(batch_op.f('ix_snapshot_tenant_id'))
 
     op.drop_table('snapshot')
+    with op.batch_alter_table('router_vpc', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_router_vpc_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_router_vpc_router_id'))
+
+    op.drop_table('router_vpc')
+    with op.batch_alter_table('pending_rule', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_pending_rule_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_pending_rule_rule_id'))
+        batch_op.drop_index(batch_op.f('ix_pending_rule_nic_id'))
+        batch_op.drop_index(batch_op.f('ix_pending_rule_group_id'))
+
+    op.drop_table('pending_rule')
+    with op.batch_alter_table('outer_ip', schema=None) as batch_op:
+        batch_op.drop_index('uq_outer_ip_wan', sqlite_where=sa.text('is_wan'), postgresql_where=sa.text('is_wan'))
+        batch_op.drop_index(batch_op.f('ix_outer_ip_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_outer_ip_router_id'))
+
+    op.drop_table('outer_ip')
     with op.batch_alter_table('nic', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_nic_vpc_id'))
         batch_op.drop_index(batch_op.f('ix_nic_vm_id'))
         batch_op.drop_index(batch_op.f('ix_nic_tenant_id'))
 
     op.drop_table('nic')
+    with op.batch_alter_table('group_rule', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_group_rule_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_group_rule_group_id'))
+
+    op.drop_table('group_rule')
     with op.batch_alter_table('disk', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_disk_vm_id'))
         batch_op.drop_index(batch_op.f('ix_disk_tenant_id'))
         batch_op.drop_index(batch_op.f('ix_disk_storage_id'))
 
     op.drop_table('disk')
+    with op.batch_alter_table('balancer_count', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_balancer_count_tenant_id'))
+
+    op.drop_table('balancer_count')
     with op.batch_alter_table('address', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_address_tenant_id'))
         batch_op.drop_index(batch_op.f('ix_address_nic_id'))
@@ -494,6 +905,7 @@ def downgrade() -> None:
     op.drop_table('vpc')
     with op.batch_alter_table('vm', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_vm_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_vm_template_id'))
         batch_op.drop_index(batch_op.f('ix_vm_name'))
         batch_op.drop_index(batch_op.f('ix_vm_lock_task'))
         batch_op.drop_index(batch_op.f('ix_vm_host_id'))
@@ -504,18 +916,42 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_token_tenant_id'))
 
     op.drop_table('token')
+    with op.batch_alter_table('security_group', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_security_group_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_security_group_name'))
+
+    op.drop_table('security_group')
+    with op.batch_alter_table('router', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_router_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_router_name'))
+
+    op.drop_table('router')
     op.drop_table('quota')
+    with op.batch_alter_table('pool_ip', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_pool_ip_pool_id'))
+
+    op.drop_table('pool_ip')
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.drop_index('ix_outbox_waiting', sqlite_where=sa.text('delivered_at IS NULL AND dead_at IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND dead_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_outbox_alarm_id'))
 
     op.drop_table('outbox')
+    with op.batch_alter_table('network_node', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_network_node_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_network_node_host_id'))
+        batch_op.drop_index('ix_network_node_due', sqlite_where=sa.text('wanted <> confirmed'), postgresql_where=sa.text('wanted <> confirmed'))
+
+    op.drop_table('network_node')
     with op.batch_alter_table('backup', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_backup_vm_id'))
         batch_op.drop_index(batch_op.f('ix_backup_tenant_id'))
         batch_op.drop_index(batch_op.f('ix_backup_storage_id'))
 
     op.drop_table('backup')
+    with op.batch_alter_table('audit_object', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_audit_object_object_id'))
+
+    op.drop_table('audit_object')
     with op.batch_alter_table('alarm_transition', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_alarm_transition_tenant_id'))
 
@@ -541,6 +977,7 @@ def downgrade() -> None:
     op.drop_table('task')
     op.drop_table('storage')
     op.drop_table('server')
+    op.drop_table('outer_pool')
     op.drop_table('maintenance_window')
     op.drop_table('lease')
     with op.batch_alter_table('host_event', schema=None) as batch_op:
@@ -557,6 +994,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_dictionary_entry_type'))
 
     op.drop_table('dictionary_entry')
+    with op.batch_alter_table('audit_entry', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_audit_entry_tenant_id'))
+        batch_op.drop_index(batch_op.f('ix_audit_entry_at'))
+
+    op.drop_table('audit_entry')
     op.drop_table('alarm_rule')
     with op.batch_alter_table('alarm', schema=None) as batch_op:
         batch_op.drop_index('uq_alarm_open', sqlite_where=sa.text('relieved_at IS NULL'), postgresql_where=sa.text('relieved_at IS NULL'))

@@ -1,0 +1,68 @@
+"""`starvc api`, `starvc collector`, `starvc aggregator`: the parts as processes of their own, on one PostgreSQL and one
+store that all of them reach.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api.cli_server import fail, settings_in_force
+from core.log import configure
+from core.settings import Settings
+
+Role = Callable[[Settings], AbstractContextManager[str]]
+"""Runs inside the block; gives the URL of its page."""
+
+_console = Console()
+
+
+def api() -> None:
+    """Run the API and the tasks that it accepts. Any number of them share one database."""
+    from api.roles import serving
+
+    _run(serving)
+
+
+def collector(
+    shard: Annotated[str, typer.Option(help="Which share of the targets, such as 1/3.")] = "1/1",
+    replicas: Annotated[int, typer.Option(help="How many shards scrape each target.")] = 1,
+    targets: Annotated[
+        str, typer.Option(help="URL or file of the targets (http_sd, file_sd); default: the inventory's database.")
+    ] = "",
+) -> None:
+    """Scrape a share of the targets into the store. Samples wait on disk while the store is away."""
+    from api.roles import collecting
+    from collector.shards import Shard
+    from core.errors import Invalid
+
+    try:
+        share = Shard.parse(shard, replicas)
+    except Invalid as problem:
+        fail(str(problem))
+    _run(lambda settings: collecting(settings, share, targets))
+
+
+def aggregator() -> None:
+    """Make the lines and raise the alarms. Several share the work by leases and take over from each other."""
+    from api.roles import aggregating
+
+    _run(aggregating)
+
+
+def _run(role: Role) -> None:
+    settings = settings_in_force()
+    from api.up import REFUSALS, until_told
+
+    configure(settings.log_level, as_json=settings.log_json)
+    try:
+        with role(settings) as url:
+            _console.print(f"up: {url}", soft_wrap=True, highlight=False)
+            until_told(threading.Event())
+    except REFUSALS as problem:
+        fail(f"cannot start: {problem}")

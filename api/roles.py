@@ -1,0 +1,178 @@
+"""The parts as processes of their own: any number of each, on one PostgreSQL and one store that all of them reach.
+
+Nothing here is shared but the two: an API process accepts and carries out (`core.tasks` divides the work), a collector
+scrapes its shard, aggregators take leases: one for the lines, one for the hosts, rules and alarms. Each process serves
+`/metrics` and `/health`. Whatever dies, the others go on; who takes what over is said in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from aggregator.run import Aggregator
+from aggregator.tenure import Tenure
+from api import jobs, up
+from api.app import create_app, status_app
+from api.cloud_metrics import CloudPage
+from api.serving import BackgroundServer, listen, trusted
+from api.wire.frame import TOKEN, Services
+from collector.run import Collector
+from collector.shards import Shard, ShardSource
+from collector.targets import FileSource, HttpSource, InventorySource, TargetSource
+from core.clock import SystemClock
+from core.db.engine import Database, open_database
+from core.errors import Invalid
+from core.hosts.targets import TargetReader
+from core.ids import new_id
+from core.leases.fenced import FencedDatabase, FencedStore
+from core.leases.leases import Claimant
+from core.metrics import REGISTRY
+from core.settings import Settings
+from core.timeseries.opening import is_served, open_store
+
+_log = structlog.get_logger(__name__)
+
+LINES: Final = "lines"
+ALARMS: Final = "alarms"
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """The API, and the tasks that it accepts. Raises one of `up.REFUSALS`."""
+    _shared(settings)
+    with ExitStack() as parts:
+        listener = listen(settings.host, settings.port)
+        parts.callback(listener.close)
+        services = up.open_services(settings, parts, alone=False)
+        up.migrated(services)
+        cloud = up.simulated(services, parts)
+        up.fill_inventory(services, cloud, parts)
+        engine = up.task_engine(services, cloud)
+        services = replace(services, tasks=engine)
+        networks = () if cloud is None else jobs.network_jobs(services, cloud.network, parts)
+        upkeep = Aggregator([*jobs.control_jobs(services, parts), *networks])
+        fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
+        app = create_app(services, REGISTRY, cloud, fields.render)
+        server = BackgroundServer("api", app, [listener], trusted(settings.trusted_proxies))
+        if engine is not None:
+            engine.start()
+            parts.callback(engine.stop)
+        for part in (upkeep, server):
+            part.start()
+            parts.callback(part.stop)
+        yield _up("api", settings, server)
+
+
+@contextmanager
+def collecting(settings: Settings, shard: Shard, targets: str) -> Iterator[str]:
+    """One shard of the targets. `targets`: a URL, a file, or empty for the database. Raises one of `up.REFUSALS`."""
+    with ExitStack() as parts:
+        listener = listen(settings.host, settings.port)
+        parts.callback(listener.close)
+        _shared_store(settings)
+        store = open_store(settings, settings.data_dir, SystemClock())
+        parts.callback(store.close)
+        source = ShardSource(_source(settings, targets, parts), shard)
+        queue = up.sample_queue(settings, parts)
+        collector = Collector(source, store, SystemClock(), settings, seed=_seed(shard), spool=queue)
+        server = BackgroundServer("status", status_app(REGISTRY), [listener])
+        for part in (collector, server):
+            part.start()
+            parts.callback(part.stop)
+        yield _up("collector", settings, server)
+
+
+@contextmanager
+def aggregating(settings: Settings) -> Iterator[str]:
+    """Lines and alarms, as far as this process has their leases. Raises one of `up.REFUSALS`."""
+    _shared(settings)
+    with ExitStack() as parts:
+        listener = listen(settings.host, settings.port)
+        parts.callback(listener.close)
+        services = up.open_services(settings, parts, alone=False)
+        up.migrated(services)
+        server = BackgroundServer("status", status_app(REGISTRY), [listener])
+        server.start()
+        parts.callback(server.stop)
+        owner = new_id("aggregator")
+        for name, begin in ((LINES, _lines), (ALARMS, _alarms)):
+            lease = Claimant(services.database, services.clock, name, owner, settings.lease_seconds)
+            tenure = Tenure(name, lease, settings.lease_seconds, _work(begin, services, lease))
+            tenure.start()
+            parts.callback(tenure.stop)
+        yield _up("aggregator", settings, server)
+
+
+Build = Callable[[Services, ExitStack], Aggregator]
+
+
+def _lines(services: Services, _parts: ExitStack) -> Aggregator:
+    return Aggregator([jobs.line_job(services)])
+
+
+def _alarms(services: Services, parts: ExitStack) -> Aggregator:
+    alarms, _ = jobs.alarm_jobs(services, None, parts)
+    return Aggregator(alarms)
+
+
+def _work(build: Build, services: Services, lease: Claimant) -> Callable[[], Callable[[], None]]:
+    """What a tenure begins: the jobs anew, on a database and a store that refuse who has lost the lease."""
+
+    def begin() -> Callable[[], None]:
+        with ExitStack() as opening:
+            database = FencedDatabase(services.settings.database_url or "", lease)
+            opening.callback(database.close)
+            fenced = replace(services, database=database, store=FencedStore(services.store, lease))
+            aggregator = build(fenced, opening)
+            aggregator.start()
+            opening.callback(aggregator.stop)
+            return opening.pop_all().close
+
+    return begin
+
+
+def _source(settings: Settings, targets: str, parts: ExitStack) -> TargetSource:
+    if targets.startswith(("http://", "https://")):
+        headers = {} if settings.platform_token is None else {TOKEN: settings.platform_token}
+        return HttpSource(targets, headers=headers)
+    if targets:
+        return FileSource(Path(targets))
+    _shared(settings)
+    database = open_database(settings)
+    parts.callback(database.close)
+    return _inventory(database)
+
+
+def _inventory(database: Database) -> TargetSource:
+    reader = TargetReader()
+    return InventorySource(lambda: up.inventory_targets(database, reader))
+
+
+def _shared(settings: Settings) -> None:
+    """Raises Invalid when another process could not see what this one writes."""
+    _shared_store(settings)
+    if settings.database_url is None or not settings.database_url.startswith("postgres"):
+        raise Invalid("database_url", "SQLite belongs to one process", "postgresql://USER:PASSWORD@HOST/NAME")
+
+
+def _shared_store(settings: Settings) -> None:
+    if not is_served(settings):
+        raise Invalid("store", "the embedded store belongs to one process", "the URL of a store that all reach")
+
+
+def _seed(shard: Shard) -> int:
+    """Shards need no common slots; restarts keep them."""
+    return int.from_bytes(blake2b(f"{shard.index}/{shard.count}".encode(), digest_size=4).digest())
+
+
+def _up(role: str, settings: Settings, server: BackgroundServer) -> str:
+    url = f"http://{settings.host}:{server.port}"
+    _log.info(f"{role}_up", url=url)
+    return url

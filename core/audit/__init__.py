@@ -1,0 +1,1 @@
+"""Who did what, to what, with what result, and from where."""

@@ -1,0 +1,264 @@
+"""Every operation called at random, on a cloud where what is accepted really happens: never an internal error, always
+an envelope, and what is refused changes nothing.
+
+Schemathesis cannot do this: the parameters are Base64 inside one form field, which it fills with arbitrary text that
+never reaches an operation, so the requests are drawn from the same declarations that the OpenAPI document is made of.
+
+STARVC_FUZZ_CASES: how many requests, for all databases together; a tenth of them goes to PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal
+from sqlalchemy import Table, TextClause, text
+from structlog.testing import capture_logs
+
+from api.operations.table import TABLE
+from api.wire.app import BASE
+from api.wire.client import Answer, NotAnAnswer, StarVCenter, unpack
+from api.wire.operation import Operation
+from core.alarms.finding import Severity
+from core.alarms.rows import Alarm
+from core.db.engine import METADATA
+from core.settings import Settings
+from core.timeseries.fields import Kind
+from tests.api.conftest import Cloud, a_cloud
+from tests.support.guesses import Request, drawn, requests
+from tests.support.postgres import Server
+
+CASES: Final = int(os.environ.get("STARVC_FUZZ_CASES", "400"))
+SHARES: Final = {"sqlite": 0.9, "postgresql": 0.1}
+BATCH: Final = 250
+"""So many requests are sent to one cloud: what deletes leaves less and less to find."""
+SLOWEST: Final = 10.0
+"""Seconds after which an answer counts as hung."""
+UNCHANGED: Final = [
+    table for table in METADATA.sorted_tables if table.name not in {"audit_entry", "audit_object", "token"}
+]
+"""The audit log tells of refusals, and of a token when it was used last."""
+NewCloud = Callable[[], AbstractContextManager[Cloud]]
+
+
+@dataclass
+class Fuzz:
+    """A cloud, what is in it, and what was found wrong."""
+
+    cloud: Cloud
+    http: httpx.Client
+    found: list[str] = field(default_factory=list)
+    results: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.cloud.connect()
+        fill(self.cloud)
+        self.state = self._state()
+        clients = {"alice": self.cloud.alice, "bob": self.cloud.bob, "platform": self.cloud.platform}
+        self.tenants = {"alice": self.cloud.alice_id, "bob": self.cloud.bob_id}
+        self.tokens = {name: client._http.headers["KEY_TOKEN"] for name, client in clients.items()}
+
+    def send(self, request: Request) -> None:
+        """And look at the answer, the log and the database."""
+        params = request.filled(self._ids(self.tenants.get(request.caller)), self._ids())
+        began = time.monotonic()
+        with capture_logs() as log:
+            response = self._call(request, params)
+            self._judge(request, params, response)
+            answer = _envelope(response)
+            if answer and answer.succeeded and len(self.state["task"]) % 3:
+                self.cloud.settle()
+        self.results[f"{response.status_code} {answer.result if answer else 'none'}"] += 1
+        self._expect(time.monotonic() - began < SLOWEST, request, params, "hung")
+        errors = [entry for entry in log if entry["log_level"] in {"error", "critical"}]
+        self._expect(not errors, request, params, f"logged {errors}")
+        before, self.state = self.state, self._state()
+        if answer is None or not answer.succeeded:
+            changed = [name for name in before if before[name] != self.state[name]]
+            self._expect(not changed, request, params, f"was refused, and changed {changed}")
+
+    def _call(self, request: Request, params: Any) -> httpx.Response:
+        operation = request.operation
+        headers = {"KEY_TOKEN": self.tokens.get(request.caller, "nobody's"), "accept-language": request.language}
+        path, body = operation.path, b""
+        if operation.path_parameter is not None:
+            value = params.get(operation.path_parameter, "") if isinstance(params, dict) else params
+            segment = quote(str(value).encode("utf-8", "surrogatepass")[:2000], safe="")
+            path = f"{operation.path.rpartition('/')[0]}/{segment}"
+        if operation.has_body:
+            body = request.damage.packed(params)
+            headers["content-type"] = request.damage.type
+        return self.http.request(operation.method, f"{BASE}/{path}", content=body, headers=headers)
+
+    def _judge(self, request: Request, params: Any, response: httpx.Response) -> None:
+        answer = _envelope(response)
+        self._expect(response.status_code in {200, 404, 405, 413}, request, params, f"{response.status_code} {answer}")
+        self._expect(response.headers["content-type"] == "text/plain;charset=UTF-8", request, params, "no plain text")
+        if answer is None:
+            self._expect(False, request, params, "no envelope")
+            return
+        told = answer.text.strip() != "" and answer.data is None and answer.task_id is None
+        allowed = answer.result == "0" and answer.text == "" if answer.succeeded else told
+        self._expect(answer.result in {"0", "1", "1003"} and allowed, request, params, f"a strange envelope: {answer}")
+
+    def _expect(self, good: bool, request: Request, params: Any, what: str) -> None:
+        if not good:
+            shown = repr(params)[:1500]
+            self.found.append(f"{request.operation.name} as {request.caller}, {request.damage}: {shown}\n    {what}")
+
+    def _ids(self, tenant: str | None = None) -> dict[str, list[str]]:
+        """What there is of each table, of one tenant or of all."""
+        return {
+            table.name: [
+                str(row[_NAMES.get(table.name, 0)])
+                for row in self.state[table.name]
+                if tenant is None or ("tenant_id" in table.c and row[_place(table, "tenant_id")] == tenant)
+            ]
+            for table in UNCHANGED
+        }
+
+    def _state(self) -> Mapping[str, list[Any]]:
+        with self.cloud.services.database.platform() as session:
+            return {table.name: sorted(map(tuple, session.execute(_all_of(table))), key=repr) for table in UNCHANGED}
+
+
+def _place(table: Table, column: str) -> int:
+    return list(table.c.keys()).index(column)
+
+
+def _all_of(table: Table) -> TextClause:
+    """As the database holds them, without the types of the columns."""
+    return text(f"SELECT {', '.join(table.c.keys())} FROM {table.name}")
+
+
+_NAMES: Final = {
+    table.name: _place(table, column) for table in UNCHANGED for column in ("ip", "id") if column in table.c
+}
+"""The column by which others name a row: its id, or else its address."""
+
+
+def _envelope(response: httpx.Response) -> Answer | None:
+    try:
+        return unpack(response.status_code, response.content)
+    except NotAnAnswer:
+        return None
+
+
+def fill(cloud: Cloud) -> None:
+    """Some of everything, for two tenants: what most requests are about."""
+    quotas = {"cpu": 200, "memory": 900_000, "storage": 9000, "ip": 20, "vpc": 20}
+    pool = {"pool.addresses": "203.0.113.0/27", "pool.gateway": "203.0.113.1"}
+    assert cloud.platform("cloudip/pool/create", pool).succeeded
+    for client, tenant in ((cloud.alice, cloud.alice_id), (cloud.bob, cloud.bob_id)):
+        cloud.platform("resourcequota/modify", {"tenantId": tenant, **quotas})
+        _furnish(cloud, client, tenant)
+    window = {"window.name": "w", "window.weekdays": [1], "window.start": "02:00", "window.minutes": 60}
+    assert cloud.platform("cloudalarm/maintenance/create", window).succeeded
+    with cloud.services.database.platform(write=True) as session:
+        session.add(
+            Alarm(
+                id="alarm-1", rule_id="r", object_kind=Kind.VM, object_id="vm-1", object_name="web1",
+                tenant_id=cloud.alice_id, category="cpu", severity=Severity.HIGH, max_severity=Severity.HIGH,
+                content_zh="高", content_en="high", created_at=cloud.clock.now(),
+            )
+        )  # fmt: skip
+
+
+def _furnish(cloud: Cloud, client: StarVCenter, tenant: str) -> None:
+    """Networks, VMs and what hangs on them."""
+
+    def made(path: str, params: dict[str, object]) -> Any:
+        answer = client(path, params)
+        assert answer.succeeded, answer.text
+        cloud.settle()
+        return answer.data
+
+    vpc = made("cloudnetwork/vpc/create", {"vpc.name": "net"})["vpc.id"]
+    made("cloudnetwork/vpc/create", {"vpc.name": "spare"})
+    router = made("vroute/create", {"vroute.name": "edge"})[0]["vm.id"]
+    made("vroute/vpcAdd", {"portgroup.id": vpc})
+    wish = {"vm.tenant.model": "debian-12", "vm.vcpu.num": 1, "vm.memory.mem": 512, "vnic.portgroupid": vpc}
+    first, second = (row["vm.id"] for row in made("cloudvm/create", {**wish, "vm.num": 2}))
+    made("cloudvm/vdisk/add", {"vdisk.vmid": first, "vdisk.size": 5})
+    made("cloudvm/backup/create", {"backup.vmid": first, "backup.name": "b"})
+    made("cloudvm/snapshot/create", {"snapshot.vmid": first, "snapshot.name": "s"})
+    group = made("cloudsegroup/create", {"securitygroup.name": "g"})["securitygroup.id"]
+    made("cloudsegroup/rule/add", {"aclrule.securitygroupid": group, "aclrule.direction": "in"})
+    nic = made("cloudvm/vnic/search", {"vnic.vmid": first})[0]
+    made("cloudsegroup/vnic/bind", {"securitygroup.id": group, "vnic.id": nic["vnic.id"]})
+    ip = client.call("GET", f"cloudvm/{second}").data["vm.ip"]  # type: ignore[index,call-overload]
+    made("cloudnetwork/acessrule/add", {"vm.ip": ip, "aclrule.type": "net_gate", "allow.direction": "in"})
+    made("cloudnetwork/sharenet/connect", {"vm.id": first})
+    free = made("cloudip/mapping/outerIp/search", {"nat.type": "ip"})[0]["ipaddress"]
+    made("cloudslb/add", {
+        "slb.name": "s", "slb.appid": tenant, "slb.protocal.type": "TCP", "slb.network.type": "outter",
+        "slb.directip": free, "slb.directport": 80, "slb.realport": 80, "slb.vmid": router,
+        "realnode": [{"realnode.ip": ip, "realnode.port": 80, "realnode.vmid": second}],
+    })  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def new_cloud(kind: str, request: pytest.FixtureRequest, tmp_path: Path, portal: BlockingPortal) -> NewCloud:
+    """A cloud of its own each time, on the kind of database."""
+    folders = count()
+
+    @contextmanager
+    def make() -> Iterator[Cloud]:
+        with ExitStack() as stack:
+            folder = tmp_path / str(next(folders))
+            folder.mkdir()
+            if kind == "sqlite":
+                shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "starvc.db")
+                url = None
+            else:
+                server: Server = request.getfixturevalue("postgresql")
+                url = stack.enter_context(server.database(request.getfixturevalue("migrated_postgresql")))
+            settings = Settings(data_dir=folder, timezone="Asia/Shanghai", database_url=url, request_rate=0)
+            yield stack.enter_context(a_cloud(settings, portal))
+
+    return make
+
+
+def _cases(operations: tuple[Operation, ...], count: int, number: int) -> list[Request]:
+    """About `count` requests, each operation as often as the others, in any order."""
+    each = -(-count // len(operations))
+    cases = [case for place, one in enumerate(operations) for case in drawn(requests(one), each, number + place)]
+    random.Random(number).shuffle(cases)
+    return cases
+
+
+@pytest.mark.timeout(3600 if CASES > 1000 else 120)
+def test_nothing_that_is_sent_breaks_anything(
+    kind: str, new_cloud: NewCloud, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = _cases(TABLE.operations, int(CASES * SHARES[kind]), len(kind))
+    found: list[str] = []
+    results: Counter[str] = Counter()
+    for start in range(0, len(cases), BATCH):
+        with new_cloud() as cloud, cloud.http() as http:
+            fuzz = Fuzz(cloud, http, found, results)
+            for case in cases[start : start + BATCH]:
+                fuzz.send(case)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    with capsys.disabled():
+        print(f"\n{kind}: {sum(results.values())} requests, answers {dict(results.most_common())}")
+    assert found == [], f"{len(found)} findings:\n" + "\n".join(found[:40])

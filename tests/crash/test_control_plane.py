@@ -1,0 +1,110 @@
+"""kill -9 of the product while clients use its control plane: every task ends as the document says, nothing is left
+behind, and whatever was acknowledged is there.
+
+STARVC_KILLS sets the number of rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from core.compute.rows import Vm
+from core.db.engine import Database
+from core.tasks.rows import Task, TaskState
+from tests.support.books import ENDS, mistakes, saved_world
+from tests.support.customer import Customer, Tenant, Told, a_tenant
+from tests.support.product import Product
+from tests.support.real import eventually
+
+KILLS = int(os.environ.get("STARVC_KILLS", "2"))
+CLIENTS, HOSTS, VMS = 4, 2, 2
+AFTER_A_KILL = {
+    TaskState.SUCCEEDED, TaskState.FAILED, TaskState.LOST, TaskState.TIMED_OUT, TaskState.ABORTED, TaskState.CANCELLED,
+}  # fmt: skip
+
+
+def killed_while_used(product: Product, tenant: Tenant, seed: int) -> list[Told]:
+    """The product runs for a random while, is used by several clients, and killed in the middle of it."""
+    chance, ready = random.Random(seed), threading.Barrier(CLIENTS + 1)
+    told = [Told() for _ in range(CLIENTS)]
+
+    def use(number: int) -> None:
+        with product.client(tenant.token) as client:
+            customer = Customer(client, tenant, chance.randrange(2**32))
+            told[number] = customer.told
+            ready.wait()
+            try:
+                while True:
+                    customer.act()
+            except httpx.TransportError:
+                return  # it was killed
+
+    users = [threading.Thread(target=use, args=(number,)) for number in range(CLIENTS)]
+    for user in users:
+        user.start()
+    ready.wait()
+    threading.Event().wait(chance.uniform(0.0, 1.2))
+    product.kill()
+    for user in users:
+        user.join()
+    return told
+
+
+def at_rest(database: Database) -> bool:
+    with database.platform() as session:
+        return session.scalar(select(Task.id).where(Task.state.not_in(ENDS)).limit(1)) is None
+
+
+def missing(database: Database, told: list[Told]) -> list[str]:
+    """What was acknowledged and is not there: tasks, and VMs that nobody deleted."""
+    with database.platform() as session:
+        tasks = {row[0]: (row[1], row[2], row[3]) for row in session.execute(
+            select(Task.id, Task.kind, Task.object_id, Task.state)
+        )}  # fmt: skip
+        vms = set(session.scalars(select(Vm.id)))
+    deleted = {
+        vm for kind, vm, state in tasks.values()
+        if kind == "vm.delete" and state in {TaskState.SUCCEEDED, TaskState.ABORTED}
+    }  # fmt: skip
+    lost = [task for one in told for task in one.tasks if task not in tasks]
+    return lost + [vm for one in told for vm in one.vms if vm not in vms | deleted]
+
+
+@pytest.mark.timeout(60 + 30 * KILLS)
+def test_kill_9_leaves_no_lock_quota_or_address_behind(tmp_path: Path, database_url: str) -> None:
+    settings = {"sim_hosts": HOSTS, "sim_vms": VMS, "agent": "false", "scrape_interval": 5}
+    product = Product(
+        tmp_path, database_url=database_url, sim_task_seconds=0.3, task_heartbeat=0.5, task_workers=3, **settings
+    )
+    told: list[Told] = []
+    with closing(Database(database_url)) as database:
+        try:
+            product.start()
+            tenant = a_tenant(product)
+            for kill in range(KILLS):
+                told += killed_while_used(product, tenant, kill)
+                product.start()
+                eventually(lambda: at_rest(database), 30)
+                with database.platform() as session:
+                    assert mistakes(session, saved_world(product.data, HOSTS, VMS)) == [], f"after kill {kill + 1}"
+                assert missing(database, told) == []
+        finally:
+            product.stop()
+        with database.platform() as session:
+            ends = Counter(session.scalars(select(Task.state)))
+    assert set(ends) <= AFTER_A_KILL
+    assert [line for one in told for line in one.broken] == []
+    assert product.errors() == []
+    asked = sum((one.asked for one in told), Counter[str]())
+    assert asked.total() >= 5 * KILLS
+    print(f"\n{KILLS} kills, {asked.total()} operations, {len(asked)} kinds of answers; tasks:",
+          ", ".join(f"{state.name.lower()} {count}" for state, count in sorted(ends.items())))  # fmt: skip

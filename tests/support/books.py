@@ -1,0 +1,114 @@
+"""Whether the books are right when nothing is under way: quotas, locks, addresses, the inventory beside its driver."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.simulation.cloud import FILE
+from api.simulation.memory import recall
+from core.clock import SystemClock
+from core.compute.copy_rows import Backup, Snapshot
+from core.compute.rows import Disk, Nic, Vm, VmState
+from core.drivers.compute import Power, VmFacts
+from core.drivers.simulated.compute import SimulatedCompute
+from core.drivers.simulated.fleet import Fleet
+from core.network.rows import Address, Vpc
+from core.tasks.rows import Task, TaskState
+from core.tenancy.rows import Quota
+from tests.support.world import MemoryWorld
+
+ENDS = {state for state in TaskState if state.has_ended}
+_ON = {Power.ON: VmState.RUNNING, Power.OFF: VmState.STOPPED, Power.PAUSED: VmState.SUSPENDED}
+
+
+def saved_world(folder: Path, hosts: int, vms: int) -> MemoryWorld:
+    """What the simulated hypervisors of the data folder have on their disks."""
+    world = MemoryWorld(SystemClock(), hosts, vms)
+    memory = recall(folder / FILE)
+    assert memory.fleet is not None
+    assert world.fleet.restore(memory.fleet)
+    return world
+
+
+def mistakes(session: Session, world: MemoryWorld) -> list[str]:
+    """What is wrong, one line each. Only when nothing is under way."""
+    found = (_unended(session), _quotas(session), _addresses(session), _machines(session, world))
+    return [line for lines in (*found, _copies(session, world.fleet)) for line in lines]
+
+
+def _unended(session: Session) -> Iterator[str]:
+    for id_, state in session.execute(select(Task.id, Task.state).where(Task.state.not_in(ENDS))):
+        yield f"{id_} is {state.name}"
+    for id_, lock, holder in session.execute(select(Vm.id, Vm.lock, Vm.lock_task).where(Vm.lock_task.is_not(None))):
+        yield f"{id_} is locked ({lock.name}) by {holder}"
+
+
+def _quotas(session: Session) -> Iterator[str]:
+    lives = Vm.state != VmState.CREATE_FAILED
+    for quota in session.scalars(select(Quota)):
+        own = quota.tenant_id
+        cpu, memory = session.execute(
+            select(func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(lives, ~Vm.is_template, Vm.tenant_id == own)
+        ).one()
+        disks = session.scalar(select(func.sum(Disk.size_gb)).where(Disk.tenant_id == own))
+        subnets = session.scalar(select(func.count()).select_from(Vpc).where(Vpc.tenant_id == own))
+        there = (cpu or 0, memory or 0, disks or 0, subnets)
+        used = (quota.cpu_used, quota.memory_mb_used, quota.storage_gb_used, quota.subnets_used)
+        limits = (quota.cpu_limit, quota.memory_mb_limit, quota.storage_gb_limit, quota.subnets_limit)
+        if used != there:
+            yield f"the quota of {own} counts {used}, and there is {there}"
+        if any(amount > limit for amount, limit in zip(used, limits, strict=True)):
+            yield f"{own} uses {used} of {limits}"
+
+
+def _addresses(session: Session) -> Iterator[str]:
+    nics = {row[0]: (row[1], row[2]) for row in session.execute(select(Nic.id, Nic.vpc_id, Nic.ip)) if row[1]}
+    taken = {row[0]: (row[1], row[2]) for row in session.execute(select(Address.nic_id, Address.vpc_id, Address.ip))}
+    if taken != nics:
+        yield f"addresses are taken by {taken.keys() ^ nics.keys() or 'others'}"
+    if len(set(nics.values())) != len(nics):
+        yield "an address is given twice"
+
+
+def _machines(session: Session, world: MemoryWorld) -> Iterator[str]:
+    driver = SimulatedCompute(world, 0)
+    report = driver.report(driver.hosts())
+    there = {vm_id: (host, facts) for host, one in report.items() for vm_id, facts in one.vms.items()}
+    rows = {vm.id: vm for vm in session.scalars(select(Vm).where(Vm.state != VmState.CREATE_FAILED))}
+    yield from _apart("VM", rows.keys(), there.keys())
+    for vm_id in rows.keys() & there.keys():
+        yield from _machine(session, rows[vm_id], *there[vm_id])
+
+
+def _machine(session: Session, vm: Vm, host: str, facts: VmFacts) -> Iterator[str]:
+    known: Mapping[str, object] = {
+        "host": vm.host_id, "state": vm.state, "size": (vm.vcpus, vm.memory_mb), "complete": True,
+        "disks": {row[0]: row[1] for row in session.execute(select(Disk.id, Disk.size_gb).where(Disk.vm_id == vm.id))},
+        "nics": set(session.scalars(select(Nic.id).where(Nic.vm_id == vm.id))),
+        "snapshots": set(session.scalars(select(Snapshot.id).where(Snapshot.vm_id == vm.id))),
+    }  # fmt: skip
+    true: Mapping[str, object] = {
+        "host": host, "state": _ON[facts.power], "size": (facts.vcpus, facts.memory_mb), "complete": facts.complete,
+        "disks": {disk.id: disk.size_gb for disk in facts.disks}, "nics": {nic.id for nic in facts.nics},
+        "snapshots": set(facts.snapshots),
+    }  # fmt: skip
+    for name, value in known.items():
+        if value != true[name]:
+            yield f"{name} of {vm.id}: {value} in the inventory, {true[name]} at its driver"
+
+
+def _copies(session: Session, fleet: Fleet) -> Iterator[str]:
+    yield from _apart("backup", set(session.scalars(select(Backup.id))), fleet.records.backups.keys())
+    volumes = set(session.scalars(select(Disk.id).where(Disk.vm_id.is_(None))))
+    yield from _apart("volume", volumes, fleet.records.volumes.keys())
+
+
+def _apart(name: str, known: Collection[str], true: Collection[str]) -> Iterator[str]:
+    if set(known) - set(true):
+        yield f"{name} that no driver has: {sorted(set(known) - set(true))}"
+    if set(true) - set(known):
+        yield f"{name} that nobody knows of: {sorted(set(true) - set(known))}"
