@@ -19,6 +19,7 @@ from api import (
     cli_pools,
     cli_roles,
     cli_rules,
+    cli_secrets,
     cli_sim,
     cli_task,
     cli_template,
@@ -36,6 +37,7 @@ _console = Console()
 app.command("api")(cli_roles.api)
 app.command("collector")(cli_roles.collector)
 app.command("aggregator")(cli_roles.aggregator)
+app.command("secrets")(cli_secrets.secrets)
 app.command("audit")(cli_audit.audit)
 app.add_typer(cli_host.host_app, name="host")
 app.add_typer(cli_maintenance.maintenance_app, name="maintenance")
