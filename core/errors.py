@@ -6,8 +6,7 @@ Fault
 ├── Forbidden      the token is good and its role may not do this
 ├── NotFound       no such object, or another tenant's
 ├── Conflict       the object's state, lock or users stand against it
-├── QuotaExceeded  the tenant has not enough left; says of what
-└── NotBuilt       the operation is declared and not implemented yet
+└── QuotaExceeded  the tenant has not enough left; says of what
 """
 
 from __future__ import annotations
@@ -93,11 +92,3 @@ class QuotaExceeded(Fault):
 
     def __str__(self) -> str:
         return f"quota of {self.resource} exceeded: {self.wanted} {self.unit} wanted, {self.left} left"
-
-
-@dataclass(eq=False)
-class NotBuilt(Fault):
-    operation: str
-
-    def __str__(self) -> str:
-        return f"{self.operation} is not available in this version"

@@ -22,6 +22,8 @@ NOUNS = {
     "outer IPs": "外网IP",
     "CPU": "CPU",
     "MB": "MB",
+    "false": "false",
+    "network node": "网络节点",
     "GB": "GB",
     "disk": "磁盘",
     "backup": "备份",
@@ -41,6 +43,7 @@ NOUNS = {
     "access rule": "访问控制规则",
 }
 CATALOGUE = {
+    "0-{}": "0-{}",
     "is not Base64": "不是 Base64",
     "is not UTF-8 after Base64": "Base64 解码后不是 UTF-8",
     "is not JSON after Base64": "Base64 解码后不是 JSON",

@@ -41,7 +41,7 @@ from core.clock import Clock
 from core.context import Caller, Context, Role
 from core.db.engine import Database
 from core.drivers.compute import ComputeDriver
-from core.errors import Fault, Forbidden, NotBuilt, Unauthorised
+from core.errors import Fault, Forbidden, Unauthorised
 from core.ids import new_id
 from core.secrets import key_ring
 from core.settings import Settings
@@ -192,8 +192,6 @@ class Frame:
     def _run(self, call: _Call) -> dict[str, object]:
         """In a worker thread: read, run and write within one transaction."""
         operation, services = call.operation, self._services
-        if operation.run is None:
-            raise NotBuilt(operation.name)
         arguments = operation.read(call.raw, self._zone)
         with self._session(call.caller, write=operation.writes) as session:
             tasks = services.tasks

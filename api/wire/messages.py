@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from api.wire import chinese
 from api.wire.languages import Language, Text
 from api.wire.words import Words
-from core.errors import Conflict, Fault, Forbidden, Invalid, NotBuilt, NotFound, QuotaExceeded, Unauthorised
+from core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, QuotaExceeded, Unauthorised
 
 LONGEST_ECHO = 64
 _MOST_PROBLEMS = 5
@@ -139,8 +139,6 @@ def _fault(fault: Fault, words: Words) -> tuple[Text, str]:
             what, measure = both(resource), both(unit)
             zh = f"{what.zh}配额不足：需要 {wanted} {measure.zh}，剩余 {left} {measure.zh}"
             return Text(zh, str(fault)), "quota_exceeded"
-        case NotBuilt(operation):
-            return Text(f"本版本尚未提供 {operation}", str(fault)), "not_built"
     return both(str(fault)), "refused"
 
 

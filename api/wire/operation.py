@@ -31,7 +31,7 @@ EXTENSION: Final = ""
 class Operation:
     """`path` is relative to the base URL; its last segment may be a parameter, `{vmId}`.
 
-    `run` None: declared, and answers that it is not built yet. `role` is the least one: the platform may do what a
+    `role` is the least one: the platform may do what a
     tenant may. `words` spell the request, `answer` the answer where it is spelt differently. `writes`: needs a
     transaction that can write. `nothing`: what is answered when there is no result.
     """
@@ -40,7 +40,7 @@ class Operation:
     path: str
     section: str
     title: Text
-    run: Callable[..., object] | None = None
+    run: Callable[..., object]
     words: Words = field(default_factory=Words)
     answer: Words | None = None
     role: Role = Role.TENANT
@@ -58,10 +58,6 @@ class Operation:
         return self.section == EXTENSION
 
     @property
-    def is_built(self) -> bool:
-        return self.run is not None
-
-    @property
     def answer_words(self) -> Words:
         return self.words if self.answer is None else self.answer
 
@@ -77,8 +73,6 @@ class Operation:
     @cached_property
     def shape(self) -> type | None:
         """The dataclass that `run` reads; None when it reads nothing."""
-        if self.run is None:
-            return None
         names = list(inspect.signature(self.run).parameters)[1:]
         return typing.cast("type", typing.get_type_hints(self.run)[names[0]]) if names else None
 
@@ -114,7 +108,7 @@ class Operation:
 
     @cached_property
     def fields(self) -> tuple[answers.AnswerField, ...]:
-        return () if self.run is None else answers.fields(self.run, self.answer_words)
+        return answers.fields(self.run, self.answer_words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _Found = Row[str, str, str, datetime, VmState, VmLock, int, int, str, str, str |
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindVms(Paged):
     """All given filters must hold. `name`, `id`: contained, whatever the case. `ip`: exactly that of any of the VM's
-    NICs. `host_id`: for the platform; a tenant finds nothing by it.
+    NICs.
     """
 
     name: Annotated[str, MaxLen(128)] | None = None
@@ -90,7 +90,7 @@ def search(at: Context, find: FindVms) -> Page[VmDetails]:
         *containing(rows.Vm.id, find.id),
         *exactly(shown_state(), find.state),
         *_having_ip(find.ip),
-        *_on_host(at, find.host_id),
+        *exactly(rows.Vm.host_id, find.host_id),
     )
     found = page(at, columns, find, order=(rows.Vm.created_at.desc(), rows.Vm.id))
     return Page(tuple(_details(at, row) for row in found.rows), found.total)
@@ -129,11 +129,6 @@ def _columns() -> _Columns:
         vm.id, vm.name, vm.description, vm.created_at, shown_state(), vm.lock, vm.vcpus, vm.memory_mb, vm.type_code,
         vm.model_code, vm.host_id, first_ip,
     ).where(~vm.is_template)  # fmt: skip
-
-
-def _on_host(at: Context, host_id: str | None) -> tuple[ColumnElement[bool], ...]:
-    """A tenant has no hosts: it is not told by a filter either where its VMs run."""
-    return exactly(rows.Vm.host_id, host_id) if at.caller.is_platform or host_id is None else (false(),)
 
 
 def _having_ip(ip: str | None) -> tuple[ColumnElement[bool], ...]:

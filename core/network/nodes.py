@@ -84,7 +84,7 @@ def _mark(session: Session, type_: NodeType, ids: Collection[str]) -> list[Netwo
             _change(node)
         session.flush()
         return [*known, *missing]
-    raise Conflict(f"{type_}s", ", ".join(sorted(ids)), "others were faster, several times")
+    raise Conflict("network node", ", ".join(sorted(ids)), "others were faster, several times")
 
 
 def _missing(session: Session, type_: NodeType, ids: Collection[str]) -> list[NetworkNode]:

@@ -22,14 +22,14 @@ from api.wire.operation import Operation, Section
 from api.wire.words import Words
 from core.compute import locks
 from core.context import Context
-from core.errors import Conflict, Fault, Forbidden, Invalid, NotBuilt, NotFound, QuotaExceeded, Unauthorised
+from core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, QuotaExceeded, Unauthorised
 from core.tenancy import quotas
 from core.timeseries.store import StoreUnavailable
 from core.zone import zone
 from tests.api.conftest import PLATFORM_TOKEN, Cloud, InProcess
 from tests.support.refusals import Refusal, refusals
 
-BUILT = [operation for section in SECTIONS for operation in section.operations if operation.validator]
+READING = [operation for section in SECTIONS for operation in section.operations if operation.validator]
 
 BY_SCHEMA: dict[str, set[str]] = {
     "int": {
@@ -66,7 +66,7 @@ def _schemas(node: object) -> Iterator[dict[str, Any]]:
             yield from _schemas(item)
 
 
-@pytest.mark.parametrize("operation", BUILT, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", READING, ids=lambda operation: operation.name)
 def test_every_error_that_a_shape_can_produce_has_its_texts(operation: Operation) -> None:
     assert operation.validator
     schema: CoreSchema = operation.validator.__pydantic_core_schema__
@@ -83,7 +83,7 @@ NASTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("operation", BUILT, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", READING, ids=lambda operation: operation.name)
 @pytest.mark.parametrize("language", list(Language))
 def test_nasty_values_are_taken_or_refused_by_name(operation: Operation, language: Language) -> None:
     assert operation.validator
@@ -113,7 +113,7 @@ def test_passwords_are_not_shown_again() -> None:
 
 
 def _modules() -> set[Path]:
-    runs = {Path(inspect.getfile(sys.modules[operation.run.__module__])) for operation in BUILT if operation.run}
+    runs = {Path(inspect.getfile(sys.modules[operation.run.__module__])) for operation in READING}
     return runs | {
         Path(inspect.getfile(messages)).parent,
         Path("core/paging.py").resolve(),
@@ -154,8 +154,6 @@ def test_resources_of_quotas_and_locks_have_their_chinese() -> None:
          "host h: VMs are on it: a, b"),
         (QuotaExceeded("CPU", 4, 1, "cores"), "CPU配额不足：需要 4 核，剩余 1 核 [quota_exceeded]",
          "quota of CPU exceeded: 4 cores wanted, 1 left"),
-        (NotBuilt("PUT cloudvm/start"), "本版本尚未提供 PUT cloudvm/start [not_built]",
-         "PUT cloudvm/start is not available in this version"),
     ],
 )  # fmt: skip
 def test_faults_speak_both_languages(fault: Fault, zh: str, en: str) -> None:

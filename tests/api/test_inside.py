@@ -116,12 +116,6 @@ def test_a_tenant_does_not_read_which_host_suppresses_its_alarm(cloud: Cloud) ->
     assert not _names_hosts(cloud, _text(mine))
 
 
-def test_a_tenant_cannot_ask_whether_its_vm_is_on_a_host(cloud: Cloud) -> None:
-    asked = {"vm.hostid": "host-1"}
-    assert rows(cloud.alice("cloudvm/search", asked)) == []
-    assert len(rows(cloud.platform("cloudvm/search", asked))) == 3
-
-
 def test_a_tenant_does_not_read_where_storages_are(cloud: Cloud) -> None:
     with cloud.services.database.platform(write=True) as session:
         session.add(

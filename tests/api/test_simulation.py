@@ -270,7 +270,7 @@ def test_commands_break_and_heal(running: Running) -> None:
 
 def test_every_action_has_its_command() -> None:
     commands = {command.name for command in sim_app.registered_commands}
-    assert {str(action) for action in Action} | {"status", "serve"} == commands
+    assert {str(action) for action in Action} | {"status", "serve", "ping"} == commands
 
 
 @pytest.mark.parametrize(

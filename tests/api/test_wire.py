@@ -245,8 +245,7 @@ def test_a_revoked_token_is_refused_at_once(cloud: Cloud) -> None:
     assert client("cloudvm/search").result == "1003"
 
 
-def test_operations_that_are_not_built_say_so_after_token_and_role(cloud: Cloud) -> None:
-    assert "not_built" in cloud.alice.call("POST", "vroute/create", {}).text
+def test_the_token_is_looked_at_before_the_role_and_both_before_the_parameters(cloud: Cloud) -> None:
     assert "forbidden" in cloud.alice.call("PUT", "resourcequota/modify").text
     assert cloud.client("wrong").call("PUT", "cloudvm/start").result == "1003"
 

@@ -64,7 +64,6 @@ def _operation(section: Section, operation: Operation) -> Json:
         "tags": [section.title.en],
         "x-section": operation.section,
         "x-extension": operation.is_extension,
-        "x-built": operation.is_built,
         "x-role": "platform" if operation.role is Role.PLATFORM else "tenant, platform",
         "x-answer": _answer(operation.fields),
         "responses": _responses(),

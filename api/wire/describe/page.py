@@ -23,11 +23,10 @@ _ABOUT: Final = Text(
     " JSON in Base64; the whole answer is UTF-8 JSON in Base64.",
 )
 _COUNTS: Final = Text(
-    "文档接口 {documented} 个，其中已提供 {built} 个；扩展接口 {extensions} 个。",
-    "{documented} operations of the document, {built} of them available; {extensions} extensions.",
+    "文档接口 {documented} 个；扩展接口 {extensions} 个。",
+    "{documented} operations of the document; {extensions} extensions.",
 )
 _EXTENSION: Final = Text("扩展", "extension")
-_NOT_BUILT: Final = Text("尚未提供", "not available yet")
 _PLATFORM: Final = Text("平台令牌", "platform token")
 _BOTH: Final = Text("租户或平台令牌", "tenant or platform token")
 _PARAMETERS: Final = Text("参数", "Parameters")
@@ -49,7 +48,6 @@ def page(sections: Sequence[Section], language: Language, *, base: str, wadl: st
     documented = [operation for operation in operations if not operation.is_extension]
     counts = _COUNTS.of(language).format(
         documented=len(documented),
-        built=sum(operation.is_built for operation in documented),
         extensions=len(operations) - len(documented),
     )
     other = Language.EN if language is Language.ZH else Language.ZH
@@ -99,8 +97,6 @@ def _operation(operation: Operation, language: Language) -> str:
         f'<code class="path">{escape(operation.path)}</code>'
         f'<span class="title">{escape(operation.title.of(language))}</span>{_marks(operation, language)}'
     )
-    if not operation.is_built:
-        return f'<div class="unbuilt" data-find="{find}">{head}</div>\n'
     inside = (
         f"<h3>{_PARAMETERS.of(language)}</h3>{_parameters(operation.parameters, language)}"
         f"<h3>{_ANSWER.of(language)}</h3>{_fields(operation.fields, language)}"
@@ -113,8 +109,6 @@ def _marks(operation: Operation, language: Language) -> str:
     marks = [operation.section, role.of(language)]
     if operation.is_extension:
         marks[0] = _EXTENSION.of(language)
-    if not operation.is_built:
-        marks.append(_NOT_BUILT.of(language))
     return "".join(f'<span class="mark">{escape(mark)}</span>' for mark in marks)
 
 

@@ -26,10 +26,9 @@ input { width:100%; padding:8px 10px; border:1px solid var(--line); border-radiu
   color:var(--ink); font:inherit; margin-bottom:10px }
 section { margin:0 0 26px; scroll-margin-top:12px } h2 { font-size:1.15em; margin:18px 0 8px }
 h2 small { color:var(--soft); font-weight:400; margin-left:.5em }
-details, .unbuilt { background:var(--paper); border:1px solid var(--line); border-radius:8px; margin:6px 0 }
-summary, .unbuilt { display:flex; align-items:center; gap:10px; padding:8px 12px; flex-wrap:wrap }
+details { background:var(--paper); border:1px solid var(--line); border-radius:8px; margin:6px 0 }
+summary { display:flex; align-items:center; gap:10px; padding:8px 12px; flex-wrap:wrap }
 summary { cursor:pointer; list-style:none } summary::-webkit-details-marker { display:none }
-.unbuilt { opacity:.62 }
 .method { font:600 .78em ui-monospace,Menlo,Consolas,monospace; width:58px; text-align:center; padding:2px 0;
   border-radius:5px; border:1px solid currentColor }
 .GET { color:var(--get) } .POST { color:var(--post) } .PUT { color:var(--put) } .DELETE { color:var(--delete) }
