@@ -102,7 +102,7 @@ class Exporter:
 
 def bind(port: int) -> socket.socket:
     """A bound socket on the loopback; 0 picks a free port. Raises OSError when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))

@@ -36,3 +36,9 @@ def test_ipv6_addresses_are_addresses_too() -> None:
         pytest.skip("this machine has no IPv6")
     with listen("::1", 0) as listener:
         assert listener.family is socket.AF_INET6
+
+
+def test_what_is_accepted_is_not_held_back_by_nagle() -> None:
+    """asyncio looks at the protocol that the accepted socket has from its listener."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
