@@ -22,8 +22,8 @@ from core.alarms.machine import Change, Phase, Transition
 from core.alarms.metrics import TRANSITIONS
 from core.alarms.rows import ReliefWay
 from core.context import Context, Page
-from core.db.search import exactly, page
-from core.errors import Conflict, Invalid, NotFound
+from core.db.search import exactly, only, page
+from core.errors import Conflict, Invalid
 from core.paging import Paged
 from core.timeseries.fields import Kind
 
@@ -176,10 +176,7 @@ def history(at: Context, find: AlarmHistory) -> Page[AlarmEvent]:
 
 
 def _existing(at: Context, id_: str) -> rows.Alarm:
-    alarm = at.session.scalars(select(rows.Alarm).where(*exactly(rows.Alarm.id, id_))).one_or_none()
-    if alarm is None:
-        raise NotFound("alarm", id_)
-    return alarm
+    return only(at.session, select(rows.Alarm).where(*exactly(rows.Alarm.id, id_)), "alarm", id_)
 
 
 def _open(at: Context, id_: str) -> tuple[rows.Alarm, rows.AlarmState, machine.State]:

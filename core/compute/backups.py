@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Annotated, Final
+from datetime import timedelta
+from typing import Final
 
-from annotated_types import MaxLen, MinLen
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import UpdateBase
 
-from core.compute import locks, operations
+from core.compute import copies, locks, operations
+from core.compute.copies import ChangeCopy, CopyDetails, CopyRef, CreateCopy, CreatedCopy
 from core.compute.copy_rows import Backup
 from core.compute.operations import EITHER, QUIET
 from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import VmRef
 from core.context import Context, Started
-from core.db.search import exactly
-from core.errors import Conflict, NotFound
+from core.db.guarded import written
+from core.db.search import exactly, only
+from core.errors import Conflict
 from core.hosts import storages
 from core.ids import new_id
 from core.tasks import queue
@@ -31,61 +30,16 @@ from core.tenancy.quotas import Amounts
 _LIMIT: Final = timedelta(hours=2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateBackup:
-    vm_id: Annotated[str, MaxLen(64)]
-    name: Annotated[str, MinLen(1), MaxLen(128)]
-    description: Annotated[str, MaxLen(1024)] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreatedBackup:
-    id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupRef:
-    """One backup."""
-
-    id: Annotated[str, MaxLen(64)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeBackup:
-    """What is not given stays; an empty description clears it."""
-
-    id: Annotated[str, MaxLen(64)]
-    description: Annotated[str, MaxLen(1024)] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupDetails:
-    """`enabled`: it is complete, and its VM can be restored from it."""
-
-    id: str
-    name: str
-    description: str
-    vm_id: str
-    created_at: datetime
-    enabled: bool
-
-
-def read(at: Context, ref: VmRef) -> tuple[BackupDetails, ...]:
+def read(at: Context, ref: VmRef) -> tuple[CopyDetails, ...]:
     """The backups of a VM, oldest first, also when the VM is gone. Raises NotFound when neither is there."""
     of_vm = exactly(Backup.vm_id, ref.id)
     found = at.session.scalars(select(Backup).where(*of_vm).order_by(Backup.created_at, Backup.id)).all()
     if not found:
         operations.existing(at.session, ref.id)
-    return tuple(
-        BackupDetails(
-            id=one.id, name=one.name, description=one.description, vm_id=one.vm_id, created_at=one.created_at,
-            enabled=one.enabled,
-        )
-        for one in found
-    )  # fmt: skip
+    return copies.details(found)
 
 
-def create(at: Context, want: CreateBackup) -> Started[CreatedBackup]:
+def create(at: Context, want: CreateCopy) -> Started[CreatedCopy]:
     """Raises NotFound, Locked, Conflict."""
     id_ = new_id("backup")
     vm, task_id = operations.begin(at, CREATE, want.vm_id, VmLock.BACKUP_CREATING, EITHER, {"backup": id_})
@@ -99,10 +53,10 @@ def create(at: Context, want: CreateBackup) -> Started[CreatedBackup]:
         )
     )  # fmt: skip
     at.session.flush()
-    return Started(task_id, CreatedBackup(id=id_))
+    return Started(task_id, CreatedCopy(id=id_))
 
 
-def restore(at: Context, ref: BackupRef) -> Started[None]:
+def restore(at: Context, ref: CopyRef) -> Started[None]:
     """Of a stopped VM, whose snapshots are lost. Raises NotFound, Locked, QuotaExceeded when it had more disk then,
     Conflict."""
     backup = _existing(at, ref.id)
@@ -114,7 +68,7 @@ def restore(at: Context, ref: BackupRef) -> Started[None]:
     return Started(task_id, None)
 
 
-def delete(at: Context, ref: BackupRef) -> None:
+def delete(at: Context, ref: CopyRef) -> None:
     """It is gone at once; its room is freed in the background. Raises NotFound; Conflict while its VM is restored."""
     backup = _existing(at, ref.id)
     vm_lock = at.session.scalar(select(Vm.lock).where(Vm.id == backup.vm_id))
@@ -127,18 +81,13 @@ def delete(at: Context, ref: BackupRef) -> None:
     at.session.flush()
 
 
-def modify(at: Context, want: ChangeBackup) -> None:
+def modify(at: Context, want: ChangeCopy) -> None:
     """Raises NotFound."""
-    backup = _existing(at, want.id)
-    if want.description is not None:
-        backup.description = want.description
+    copies.change(_existing(at, want.id), want)
 
 
 def _existing(at: Context, id_: str) -> Backup:
-    backup = at.session.scalars(select(Backup).where(*exactly(Backup.id, id_))).one_or_none()
-    if backup is None:
-        raise NotFound("backup", id_)
-    return backup
+    return only(at.session, select(Backup).where(*exactly(Backup.id, id_)), "backup", id_)
 
 
 def _ensure_complete(backup: Backup) -> None:
@@ -150,7 +99,7 @@ def _create(task: TaskContext) -> Write:
     id_, at = task.task.text("backup"), operations.home(task)
     facts = task.driver.ensure_backup(at, id_, task.part(0, 100))
     done = update(Backup).where(Backup.id == id_).values(enabled=True, size_gb=facts.size_gb, host_id=at.host_id)
-    return lambda session: _execute(session, done)
+    return lambda session: written(session, done)
 
 
 def _take_back(task: TaskContext) -> Write:
@@ -159,7 +108,7 @@ def _take_back(task: TaskContext) -> Write:
 
 
 def _withdraw(session: Session, task: TaskFacts) -> None:
-    _execute(session, sql_delete(Backup).where(Backup.id == task.text("backup")))
+    written(session, sql_delete(Backup).where(Backup.id == task.text("backup")))
 
 
 def _restore(task: TaskContext) -> Write:
@@ -171,10 +120,6 @@ def _delete(task: TaskContext) -> Write:
     """It cannot be undone, and is repeated until it is done."""
     task.driver.ensure_backups_gone(task.task.text("host"), [task.task.object_id])
     return lambda _session: None
-
-
-def _execute(session: Session, statement: UpdateBase) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _no_locks(_session: Session, _task_id: str) -> None:

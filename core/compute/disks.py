@@ -18,9 +18,10 @@ from core.compute.copy_rows import Snapshot
 from core.compute.operations import EITHER
 from core.compute.rows import Disk, Vm, VmLock, VmState
 from core.context import Context, Started
-from core.db.search import exactly
+from core.db.guarded import written
+from core.db.search import exactly, only
 from core.drivers.compute import DiskWish
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.hosts import storages
 from core.ids import new_id
 from core.tasks.claims import TaskFacts
@@ -148,10 +149,7 @@ def delete(at: Context, ref: DiskRef) -> Started[None]:
 
 
 def _existing(at: Context, id_: str) -> Disk:
-    disk = at.session.scalars(select(Disk).where(*exactly(Disk.id, id_))).one_or_none()
-    if disk is None:
-        raise NotFound("disk", id_)
-    return disk
+    return only(at.session, select(Disk).where(*exactly(Disk.id, id_)), "disk", id_)
 
 
 def _ensure_hotplug(at: Context, vm: Vm) -> None:
@@ -181,7 +179,7 @@ def _take_back(task: TaskContext) -> Write:
 
 def _withdraw(session: Session, task: TaskFacts) -> None:
     gone = sql_delete(Disk).where(Disk.id == task.text("disk"))
-    session.execute(gone, execution_options={"synchronize_session": False})
+    written(session, gone)
     operations.settle(session, task)
 
 

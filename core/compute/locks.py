@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Vm, VmLock
-from core.db.guarded import changed
+from core.db.guarded import changed, written
 from core.errors import Conflict, NotFound
 from core.tasks.kinds import Target
 
@@ -58,7 +58,7 @@ def take(session: Session, vm_ids: Iterable[str], lock: VmLock, task_id: str) ->
 def release(session: Session, task_id: str) -> None:
     """Give back every lock that the task holds. Giving back none is no error: its VMs may be gone."""
     held = update(Vm).where(Vm.lock_task == task_id)
-    session.execute(held.values(lock=VmLock.NONE, lock_task=None), execution_options={"synchronize_session": False})
+    written(session, held.values(lock=VmLock.NONE, lock_task=None))
 
 
 VM: Final = Target("vm", release)

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from core.compute.model_rows import TYPES, Entry
 from core.compute.rows import Vm
 from core.context import Context
-from core.db.search import exactly
-from core.errors import Conflict, Invalid, NotFound
+from core.db.search import exactly, only
+from core.errors import Conflict, Invalid
 from core.ids import new_id
 
 _Text = Annotated[str, MinLen(1), MaxLen(64)]
@@ -107,9 +107,7 @@ def add(at: Context, want: AddEntry) -> tuple[AddedEntry, ...]:
 
 def delete(at: Context, ref: EntryRef) -> None:
     """Raises NotFound; Conflict for a type that has models and for a model that VMs have."""
-    entry = at.session.scalars(select(Entry).where(*exactly(Entry.id, ref.id))).one_or_none()
-    if entry is None:
-        raise NotFound("dictionary entry", ref.id)
+    entry = only(at.session, select(Entry).where(*exactly(Entry.id, ref.id)), "dictionary entry", ref.id)
     if entry.type == TYPES:
         users = at.session.scalar(select(func.count()).select_from(Entry).where(Entry.type == entry.value))
         if users:

@@ -22,10 +22,11 @@ from core.compute import locks
 from core.compute.copy_rows import Snapshot
 from core.compute.rows import Disk, Nic, Vm, VmLock, VmState
 from core.context import Context
-from core.db.search import exactly
+from core.db.guarded import written
+from core.db.search import exactly, only
 from core.db.session import PlatformSession
 from core.drivers.compute import Capabilities, ComputeDriver, Power, VmAt, VmFacts
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.network import addresses, parting
 from core.tasks import queue
 from core.tasks.claims import TaskFacts
@@ -69,10 +70,7 @@ def require(at: Context, vm_id: str, capability: str) -> None:
 def existing(session: Session, vm_id: str) -> Vm:
     """A VM as it is now. Raises NotFound, also for another tenant's and for a template."""
     own = select(Vm).where(*exactly(Vm.id, vm_id), ~Vm.is_template).execution_options(populate_existing=True)
-    vm = session.scalars(own).one_or_none()
-    if vm is None:
-        raise NotFound("VM", vm_id)
-    return vm
+    return only(session, own, "VM", vm_id)
 
 
 def begin(
@@ -178,14 +176,14 @@ def drop_nics(session: Session, nic_ids: Collection[str]) -> None:
     """NICs are gone, with their addresses and all that the network does for them."""
     parting.drop(session, nic_ids)
     addresses.give_back(session, nic_ids)
-    _delete(session, delete(Nic).where(Nic.id.in_(nic_ids)))
+    written(session, delete(Nic).where(Nic.id.in_(nic_ids)))
 
 
 def drop_parts(session: Session, vm_id: str) -> None:
     """Disks, NICs with their addresses, and snapshots of a VM are gone."""
     drop_nics(session, session.scalars(select(Nic.id).where(Nic.vm_id == vm_id)).all())
     for kind in (Snapshot, Disk):
-        _delete(session, delete(kind).where(kind.vm_id == vm_id))
+        written(session, delete(kind).where(kind.vm_id == vm_id))
 
 
 def _follow(session: Session, vm_id: str, facts: VmFacts) -> None:
@@ -205,15 +203,11 @@ def _follow(session: Session, vm_id: str, facts: VmFacts) -> None:
     nics = set(session.scalars(select(Nic.id).where(Nic.vm_id == vm_id)))
     drop_nics(session, nics - {nic.id for nic in facts.nics})
     lost = (Snapshot.vm_id == vm_id, Snapshot.enabled, Snapshot.id.not_in(facts.snapshots))
-    _delete(session, delete(Snapshot).where(*lost))
+    written(session, delete(Snapshot).where(*lost))
 
 
 def _update(session: Session, vm_id: str, **values: object) -> None:
-    session.execute(update(Vm).where(Vm.id == vm_id).values(values), execution_options={"synchronize_session": False})
-
-
-def _delete(session: Session, statement: object) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
+    written(session, update(Vm).where(Vm.id == vm_id).values(values))
 
 
 def as_arguments(held: Amounts) -> dict[str, Argument]:

@@ -14,6 +14,7 @@ from core.compute.operations import QUIET
 from core.compute.rows import Vm, VmLock, VmState
 from core.compute.vms import VmRef
 from core.context import Context, Started
+from core.db.guarded import written
 from core.drivers.compute import VmAt
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
@@ -50,7 +51,7 @@ def _host(task: TaskContext) -> str | None:
 
 def _forget(session: Session, task: TaskFacts) -> None:
     operations.drop_parts(session, task.object_id)
-    session.execute(sql_delete(Vm).where(Vm.id == task.object_id), execution_options={"synchronize_session": False})
+    written(session, sql_delete(Vm).where(Vm.id == task.object_id))
     operations.settle(session, task)
 
 

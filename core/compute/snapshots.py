@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
-from annotated_types import MaxLen, MinLen
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.compute import locks, operations
+from core.compute import copies, locks, operations
+from core.compute.copies import ChangeCopy, CopyDetails, CopyRef, CreateCopy, CreatedCopy
 from core.compute.copy_rows import Snapshot
 from core.compute.operations import EITHER, QUIET
 from core.compute.rows import VmLock, VmState
 from core.compute.vms import VmRef
 from core.context import Context, Started
-from core.db.search import exactly
-from core.errors import Conflict, NotFound
+from core.db.guarded import written
+from core.db.search import exactly, only
+from core.errors import Conflict
 from core.ids import new_id
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
@@ -30,61 +30,16 @@ _KEPT: Final = ("name", "description", "with_memory", "vcpus", "memory_mb", "sto
 """What the task of a deletion remembers, for the case that it fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateSnapshot:
-    name: Annotated[str, MinLen(1), MaxLen(128)]
-    description: Annotated[str, MaxLen(1024)] = ""
-    vm_id: Annotated[str, MaxLen(64)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreatedSnapshot:
-    id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotRef:
-    """One snapshot."""
-
-    id: Annotated[str, MaxLen(64)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeSnapshot:
-    """What is not given stays; an empty description clears it."""
-
-    id: Annotated[str, MaxLen(64)]
-    description: Annotated[str, MaxLen(1024)] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotDetails:
-    """`enabled`: it is complete, and the VM can go back to it."""
-
-    id: str
-    name: str
-    description: str
-    vm_id: str
-    created_at: datetime
-    enabled: bool
-
-
-def read(at: Context, ref: VmRef) -> tuple[SnapshotDetails, ...]:
+def read(at: Context, ref: VmRef) -> tuple[CopyDetails, ...]:
     """The snapshots of a VM, oldest first. Raises NotFound."""
     vm = operations.existing(at.session, ref.id)
     found = at.session.scalars(
         select(Snapshot).where(Snapshot.vm_id == vm.id).order_by(Snapshot.created_at, Snapshot.id)
     )
-    return tuple(
-        SnapshotDetails(
-            id=one.id, name=one.name, description=one.description, vm_id=one.vm_id, created_at=one.created_at,
-            enabled=one.enabled,
-        )
-        for one in found
-    )  # fmt: skip
+    return copies.details(found)
 
 
-def create(at: Context, want: CreateSnapshot) -> Started[CreatedSnapshot]:
+def create(at: Context, want: CreateCopy) -> Started[CreatedCopy]:
     """Raises NotFound, Locked, Conflict."""
     id_ = new_id("snapshot")
     vm, task_id = operations.begin(at, CREATE, want.vm_id, VmLock.SNAPSHOT_CREATING, EITHER, {"snapshot": id_})
@@ -100,10 +55,10 @@ def create(at: Context, want: CreateSnapshot) -> Started[CreatedSnapshot]:
         )
     )  # fmt: skip
     at.session.flush()
-    return Started(task_id, CreatedSnapshot(id=id_))
+    return Started(task_id, CreatedCopy(id=id_))
 
 
-def restore(at: Context, ref: SnapshotRef) -> Started[None]:
+def restore(at: Context, ref: CopyRef) -> Started[None]:
     """Raises NotFound, Locked, QuotaExceeded when the VM was larger then; Conflict when it runs, unless the snapshot
     holds its memory."""
     snapshot = _existing(at, ref.id)
@@ -122,7 +77,7 @@ def restore(at: Context, ref: SnapshotRef) -> Started[None]:
     return Started(task_id, None)
 
 
-def delete(at: Context, ref: SnapshotRef) -> None:
+def delete(at: Context, ref: CopyRef) -> None:
     """It is gone at once; its room is freed in the background. It is back when its hypervisor keeps it. Raises
     NotFound, Locked, Conflict."""
     snapshot = _existing(at, ref.id)
@@ -134,18 +89,13 @@ def delete(at: Context, ref: SnapshotRef) -> None:
     at.session.flush()
 
 
-def modify(at: Context, want: ChangeSnapshot) -> None:
+def modify(at: Context, want: ChangeCopy) -> None:
     """Raises NotFound."""
-    snapshot = _existing(at, want.id)
-    if want.description is not None:
-        snapshot.description = want.description
+    copies.change(_existing(at, want.id), want)
 
 
 def _existing(at: Context, id_: str) -> Snapshot:
-    snapshot = at.session.scalars(select(Snapshot).where(*exactly(Snapshot.id, id_))).one_or_none()
-    if snapshot is None:
-        raise NotFound("snapshot", id_)
-    return snapshot
+    return only(at.session, select(Snapshot).where(*exactly(Snapshot.id, id_)), "snapshot", id_)
 
 
 def _ensure_complete(snapshot: Snapshot) -> None:
@@ -157,7 +107,7 @@ def _create(task: TaskContext) -> Write:
     id_ = task.task.text("snapshot")
     task.driver.ensure_snapshot(operations.home(task), id_, task.part(0, 100))
     enabled = update(Snapshot).where(Snapshot.id == id_).values(enabled=True)
-    return lambda session: _execute(session, enabled)
+    return lambda session: written(session, enabled)
 
 
 def _take_back(task: TaskContext) -> Write:
@@ -167,7 +117,7 @@ def _take_back(task: TaskContext) -> Write:
 
 
 def _withdraw(session: Session, task: TaskFacts) -> None:
-    _execute(session, sql_delete(Snapshot).where(Snapshot.id == task.text("snapshot")))
+    written(session, sql_delete(Snapshot).where(Snapshot.id == task.text("snapshot")))
 
 
 def _keep(task: TaskContext) -> Write:
@@ -193,10 +143,6 @@ def _put_back(session: Session, task: TaskFacts) -> None:
 def _revert(task: TaskContext) -> Write:
     facts = task.driver.revert(operations.home(task), task.task.text("snapshot"), task.part(0, 100))
     return operations.following(task, facts)
-
-
-def _execute(session: Session, statement: object) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
 
 
 CREATE: Final = declare(

@@ -28,9 +28,9 @@ from core.compute.template_rows import Template, TemplateDisk
 from core.compute.vms import VmRef
 from core.context import Context, Page
 from core.db.guarded import changed
-from core.db.search import containing, exactly, page
+from core.db.search import containing, exactly, only, page
 from core.drivers.compute import VmAt
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid
 from core.paging import Paged
 from core.tenancy import quotas
 from core.tenancy.quotas import Amounts
@@ -100,9 +100,7 @@ def remove(at: Context, ref: TemplateRef) -> None:
     """It is a stopped VM of its tenant again; VMs that were cloned from it stay. Raises NotFound, QuotaExceeded,
     Conflict while it is being cloned, or when its host has no room for it."""
     template = select(Vm).where(*exactly(Vm.id, ref.id), Vm.is_template)
-    vm = at.session.scalars(template.with_for_update()).one_or_none()
-    if vm is None:
-        raise NotFound("template", ref.id)
+    vm = only(at.session, template.with_for_update(), "template", ref.id)
     clones = _clones(at.session, vm.id)
     if clones:
         raise Conflict("template", vm.id, f"is being cloned: {clones} VMs are made from it")

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from core.compute import operations
 from core.compute.rows import Disk
 from core.context import Context, Started
-from core.db.search import exactly
-from core.errors import Conflict, NotFound
+from core.db.guarded import written
+from core.db.search import exactly, only
+from core.errors import Conflict
 from core.hosts.storage_rows import Storage, StorageType
 from core.ids import new_id
 from core.sealing import Place, sealing_keys
@@ -56,9 +57,7 @@ class CreatedVolume:
 def create(at: Context, want: CreateVolume) -> tuple[CreatedVolume, ...]:
     """It is made in the background, and gone again should that fail. Raises NotFound; Conflict when the storage does
     not fit."""
-    storage = at.session.scalars(select(Storage).where(*exactly(Storage.id, want.storage_id))).one_or_none()
-    if storage is None:
-        raise NotFound("storage", want.storage_id)
+    storage = only(at.session, select(Storage).where(*exactly(Storage.id, want.storage_id)), "storage", want.storage_id)
     if want.use is VolumeUse.VOLUME and storage.type is not StorageType.CEPH:
         raise Conflict("storage", storage.id, "is not Ceph: container platforms cannot mount its volumes")
     if storage.host_id is None or not operations.driver(at).capabilities.volumes:
@@ -98,7 +97,7 @@ def _remove(task: TaskContext) -> Write:
 
 def _forget(session: Session, task: TaskFacts) -> None:
     gone = sql_delete(Disk).where(Disk.id == task.object_id)
-    session.execute(gone, execution_options={"synchronize_session": False})
+    written(session, gone)
 
 
 def _no_locks(_session: Session, _task_id: str) -> None:

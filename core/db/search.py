@@ -1,4 +1,4 @@
-"""Every search of the product: the same filters, the same paging, the same order.
+"""Every search of the product: the same filters, the same paging, the same order; and the search for one.
 
 A search says which rows, which filters and which two columns order it; counting, paging, escaping and the limits are
 here.
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import ColumnElement, Row, Select, false, func
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from core.context import Context, Page
+from core.errors import NotFound
 from core.paging import Paged, window
 
 T = TypeVar("T")
@@ -39,6 +40,14 @@ def containing(column: InstrumentedAttribute[str], wanted: str | None) -> tuple[
         return (false(),)
     literal = wanted.replace("/", "//").replace("%", "/%").replace("_", "/_")
     return (func.lower(column).like(func.lower(f"%{literal}%"), escape="/"),)
+
+
+def only(session: Session, wanted: Select[T], kind: str, id_: str) -> T:
+    """The only row there may be. Raises NotFound, which calls it `kind` `id_`."""
+    row = session.scalars(wanted).one_or_none()
+    if row is None:
+        raise NotFound(kind, id_)
+    return row
 
 
 def page(

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from core.compute.rows import Vm
 from core.context import Context, Page
-from core.db.search import exactly, page
-from core.errors import Conflict, Invalid, NotFound
+from core.db.search import exactly, only, page
+from core.errors import Conflict, Invalid
 from core.hosts import rows
 from core.hosts.rows import HostState, Origin
 from core.ids import new_id
@@ -133,10 +133,7 @@ def delete(at: Context, ref: HostRef) -> None:
 
 
 def _existing(at: Context, id_: str) -> rows.Host:
-    host = at.session.scalars(select(rows.Host).where(*exactly(rows.Host.id, id_))).one_or_none()
-    if host is None:
-        raise NotFound("host", id_)
-    return host
+    return only(at.session, select(rows.Host).where(*exactly(rows.Host.id, id_)), "host", id_)
 
 
 def _checked_address(text: str) -> str:

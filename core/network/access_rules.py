@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 from annotated_types import MaxLen
 from sqlalchemy import delete as sql_delete
@@ -20,15 +20,17 @@ from sqlalchemy import select
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.guarded import changed
-from core.db.search import containing, exactly, page
+from core.db.search import containing, exactly, only, page
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from core.network import filters, nodes
+from core.network.addresses import locked_network
 from core.network.filter_rows import AccessRule, Boundary
 from core.network.router_rows import Router, RouterVpc
 from core.network.rows import Vpc
 from core.network.traffic import (
     LONGEST_LIST,
+    OWN_SIDE,
     Blocks,
     Direction,
     PortSet,
@@ -112,9 +114,6 @@ class SetGate:
     gate: Gate
 
 
-_OWN_SIDE: Final = {Direction.IN: "targets", Direction.OUT: "sources"}
-
-
 def search(at: Context, find: FindAccessRules) -> Page[AccessRuleDetails]:
     """Newest first. Raises Invalid for ports that cannot be."""
     rule = AccessRule
@@ -160,9 +159,7 @@ def add(at: Context, want: AddAccessRule) -> AddedAccessRule:
 
 def delete(at: Context, ref: AccessRuleRef) -> None:
     """Raises NotFound."""
-    rule = at.session.scalars(select(AccessRule).where(*exactly(AccessRule.id, ref.id))).one_or_none()
-    if rule is None:
-        raise NotFound("access rule", ref.id)
+    rule = only(at.session, select(AccessRule).where(*exactly(AccessRule.id, ref.id)), "access rule", ref.id)
     if rule.vpc_id is not None:
         filters.lock_network(at.session, rule.vpc_id)
     if not changed(at.session, sql_delete(AccessRule).where(AccessRule.id == rule.id)):
@@ -172,10 +169,7 @@ def delete(at: Context, ref: AccessRuleRef) -> None:
 
 def set_gate(at: Context, want: SetGate) -> None:
     """Setting what is set already changes nothing. Raises NotFound."""
-    vpc = at.session.scalars(select(Vpc).where(*exactly(Vpc.id, want.vpc_id)).with_for_update()).one_or_none()
-    if vpc is None:
-        raise NotFound("private network", want.vpc_id)
-    at.session.refresh(vpc)
+    vpc = only(at.session, locked_network(want.vpc_id), "private network", want.vpc_id)
     if vpc.gate_open is (want.gate is Gate.OPEN):
         return
     vpc.gate_open = not vpc.gate_open
@@ -193,7 +187,7 @@ def _direction(want: AddAccessRule) -> Direction:
 def _side(want: AddAccessRule, name: str, direction: Direction, ip: str) -> str:
     """The canonical text of the sources or of the targets."""
     given = str(Blocks.parse(getattr(want, name), name))
-    if name != _OWN_SIDE[direction]:
+    if name != OWN_SIDE[direction]:
         return given
     if given not in {"", ip}:
         raise Invalid(name, f"{given} is not the address of the VM", f"nothing, or {ip}")

@@ -10,20 +10,23 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from core.db.search import exactly
-from core.errors import Conflict, NotFound
+from core.db.guarded import written
+from core.db.search import exactly, only
+from core.errors import Conflict
 from core.network.rows import Address, Vpc
+
+
+def locked_network(vpc_id: str) -> Select[Vpc]:
+    """The network as it is now; nobody takes its addresses, attaches or closes it until the transaction ends."""
+    return select(Vpc).where(*exactly(Vpc.id, vpc_id)).with_for_update().execution_options(populate_existing=True)
 
 
 def take(session: Session, vpc_id: str, nic_ids: Sequence[str]) -> dict[str, str]:
     """The lowest free address for each NIC; all or none. Raises NotFound, Conflict when there are not enough."""
-    own = select(Vpc).where(*exactly(Vpc.id, vpc_id)).with_for_update()
-    vpc = session.scalars(own.execution_options(populate_existing=True)).one_or_none()
-    if vpc is None:
-        raise NotFound("private network", vpc_id)
+    vpc = only(session, locked_network(vpc_id), "private network", vpc_id)
     taken = set(session.scalars(select(Address.ip).where(Address.vpc_id == vpc.id)))
     hosts = (str(ip) for ip in ipaddress.IPv4Network(vpc.cidr).hosts())
     free = list(islice((ip for ip in hosts if ip not in taken and ip != vpc.gateway), len(nic_ids)))
@@ -40,7 +43,7 @@ def take(session: Session, vpc_id: str, nic_ids: Sequence[str]) -> dict[str, str
 def give_back(session: Session, nic_ids: Collection[str]) -> None:
     """Giving back none is no error."""
     gone = delete(Address).where(Address.nic_id.in_(nic_ids))
-    session.execute(gone, execution_options={"synchronize_session": False})
+    written(session, gone)
 
 
 def usable(cidr: str, taken: int) -> int:

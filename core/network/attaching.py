@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from core.compute.rows import Vm
 from core.context import Context
+from core.db.guarded import written
 from core.errors import Conflict, Invalid
 from core.naming import some
 from core.network import balancers, nodes, outer, routers, vpcs
@@ -66,7 +67,7 @@ def detach(at: Context, want: DetachVpc) -> None:
         raise Conflict("private network", vpc.id, f"VMs in it are mapped: {some(names)}")
     if users := balancers.in_network(at.session, vpc.id):
         raise Conflict("private network", vpc.id, f"load balancers listen or have nodes in it: {some(users)}")
-    outer.execute(at.session, sql_delete(RouterVpc).where(RouterVpc.vpc_id == vpc.id))
+    written(at.session, sql_delete(RouterVpc).where(RouterVpc.vpc_id == vpc.id))
     nodes.mark_routers(at.session, [router_id])
 
 

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
-from core.db.search import containing, exactly, page
+from core.db.guarded import written
+from core.db.search import containing, exactly, only, page
 from core.db.session import PlatformSession
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
-from core.network import balancers, nodes, outer, traffic
+from core.network import balancers, nodes, traffic
 from core.network.balancer_rows import BackEnd, Balancer
 from core.network.balancers import Order, Port
 from core.network.router_rows import RouterVpc
@@ -155,7 +156,7 @@ def drop_of(session: Session, nic_ids: Collection[str]) -> None:
     its = BackEnd.nic_id.in_(nic_ids)
     routers = select(Balancer.router_id).join(BackEnd, BackEnd.balancer_id == Balancer.id).where(its).distinct()
     touched = session.scalars(routers).all()
-    outer.execute(session, sql_delete(BackEnd).where(its))
+    written(session, sql_delete(BackEnd).where(its))
     nodes.mark_routers(session, touched)
 
 
@@ -166,27 +167,23 @@ def record_health(session: PlatformSession, health: Mapping[str, bool]) -> None:
         for batch in _batches([id_ for id_, seen in health.items() if seen is healthy]):
             news = or_(BackEnd.healthy.is_(None), BackEnd.healthy != healthy)
             seen = update(BackEnd).where(BackEnd.id.in_(batch), news).values(healthy=healthy)
-            session.execute(seen, execution_options={"synchronize_session": False})
+            written(session, seen)
 
 
 def forget_health(session: Session, balancer_id: str) -> None:
     """Nobody checks the nodes of the balancer any more, or not yet."""
     unknown = update(BackEnd).where(BackEnd.balancer_id == balancer_id).values(healthy=None)
-    session.execute(unknown, execution_options={"synchronize_session": False})
+    written(session, unknown)
 
 
 def _locked(session: Session, id_: str) -> tuple[Balancer, BackEnd]:
     own = select(BackEnd).where(*exactly(BackEnd.id, id_)).execution_options(populate_existing=True)
-    known = session.scalars(own).one_or_none()
-    if known is None:
-        raise NotFound("back-end node", id_)
+    known = only(session, own, "back-end node", id_)
     try:
         balancer = balancers.locked(session, known.balancer_id)
     except NotFound:
         raise NotFound("back-end node", id_) from None
-    node = session.scalars(own).one_or_none()
-    if node is None:
-        raise NotFound("back-end node", id_)
+    node = only(session, own, "back-end node", id_)
     return balancer, node
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.context import Context
+from core.db.guarded import written
 from core.errors import Conflict, Invalid, NotFound
 from core.network import backends, balancers, certificates, listening, nodes, outer, routers
 from core.network.backends import NewBackEnd
@@ -147,7 +148,7 @@ def delete(at: Context, ref: BalancerRef) -> None:
     """With its nodes and its certificate. Raises NotFound."""
     balancer = balancers.locked(at.session, ref.id)
     for kind in (BackEnd, Certificate):
-        outer.execute(at.session, sql_delete(kind).where(kind.balancer_id == balancer.id))
+        written(at.session, sql_delete(kind).where(kind.balancer_id == balancer.id))
     at.session.delete(balancer)
     listening.release(at.session, balancer.router_id, balancer.tenant_id, _here(balancer))
     nodes.mark_routers(at.session, [balancer.router_id])

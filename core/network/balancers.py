@@ -18,8 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.compute.rows import Nic
 from core.context import Context, Page
-from core.db.search import containing, exactly, page
-from core.errors import NotFound
+from core.db.search import containing, exactly, only, page
 from core.network import certificates, outer
 from core.network.balancer_rows import BackEnd, Balancer, Balancing, Certificate, Policy, Side
 from core.network.mapping_search import own_tenant
@@ -114,15 +113,10 @@ def sorting(
 def locked(session: Session, balancer_id: str) -> Balancer:
     """The balancer as it is now, with its tenant and its router locked. Raises NotFound, also for another tenant's."""
     own = select(Balancer).where(*exactly(Balancer.id, balancer_id)).execution_options(populate_existing=True)
-    known = session.scalars(own).one_or_none()
-    if known is None:
-        raise NotFound("load balancer", balancer_id)
+    known = only(session, own, "load balancer", balancer_id)
     outer.lock_tenant(session, known.tenant_id)
     outer.lock_router(session, known.router_id)
-    balancer = session.scalars(own).one_or_none()
-    if balancer is None:
-        raise NotFound("load balancer", balancer_id)
-    return balancer
+    return only(session, own, "load balancer", balancer_id)
 
 
 def in_network(session: Session, vpc_id: str) -> Sequence[str]:

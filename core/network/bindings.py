@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from core.compute.nics import NicDetails, details
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
+from core.db.guarded import written
 from core.db.search import exactly, page
 from core.errors import Conflict, NotFound
 from core.network import filters, groups
@@ -60,7 +61,7 @@ def unbind(at: Context, want: Binding) -> None:
     _existing(at, want.nic_ids)
     bound = set(want.nic_ids) & set(groups.members(at.session, group.id))
     gone = delete(GroupMember).where(GroupMember.group_id == group.id, GroupMember.nic_id.in_(bound))
-    at.session.execute(gone, execution_options={"synchronize_session": False})
+    written(at.session, gone)
     filters.mark_members(at.session, group.id, bound, groups.rules(at.session, group.id))
 
 

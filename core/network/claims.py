@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, case, delete, func, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.guarded import changed
+from core.db.guarded import changed, written
 from core.db.types import Instant
 from core.network import metrics
 from core.network.desired import Node
@@ -85,13 +85,13 @@ def confirmed(session: Session, owner: str, claimed: Claimed, host_id: str) -> b
         last_failure="",
     )  # fmt: skip
     if done:
-        _execute(session, delete(PendingRule).where(*_pending(node), PendingRule.generation <= claimed.wanted))
+        written(session, delete(PendingRule).where(*_pending(node), PendingRule.generation <= claimed.wanted))
     return done
 
 
 def removed(session: Session, owner: str, claimed: Claimed) -> bool:
     """The node is nowhere any more, and neither is its row: what is gone does not come back."""
-    _execute(session, delete(PendingRule).where(*_pending(claimed.node)))
+    written(session, delete(PendingRule).where(*_pending(claimed.node)))
     return changed(session, delete(NetworkNode).where(*_held(owner, claimed)))
 
 
@@ -108,7 +108,7 @@ def failed(session: Session, owner: str, claimed: Claimed, reason: str, next_try
         last_failure=reason[:_LONGEST_TEXT],
     )  # fmt: skip
     if done:
-        _execute(session, update(PendingRule).where(*_pending(claimed.node)).values(retries=PendingRule.retries + 1))
+        written(session, update(PendingRule).where(*_pending(claimed.node)).values(retries=PendingRule.retries + 1))
     return done
 
 
@@ -158,7 +158,3 @@ def _unless_changed(claimed: Claimed, next_try_at: datetime) -> ColumnElement[da
 
 def _pending(node: Node) -> tuple[ColumnElement[bool], ...]:
     return PendingRule.node_type == node.type, PendingRule.node_id == node.id
-
-
-def _execute(session: Session, statement: object) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]

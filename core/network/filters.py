@@ -12,17 +12,18 @@ from sqlalchemy import ColumnElement, Select, delete, literal, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.compute.rows import Nic
+from core.db.guarded import written
 from core.network import nodes
+from core.network.addresses import locked_network
 from core.network.filter_rows import AccessRule, Boundary, GroupMember, GroupRule
 from core.network.node_rows import NodeType, PendingRule
 from core.network.router_rows import RouterVpc
 from core.network.rows import Vpc
 
 
-def lock_network(session: Session, vpc_id: str) -> Vpc | None:
-    """The network as it is now, None when it is gone. Nobody attaches it to a router meanwhile."""
-    own = select(Vpc).where(Vpc.id == vpc_id).with_for_update().execution_options(populate_existing=True)
-    return session.scalars(own).one_or_none()
+def lock_network(session: Session, vpc_id: str) -> None:
+    """Nobody attaches it to a router meanwhile. It may be gone."""
+    session.scalars(locked_network(vpc_id)).one_or_none()
 
 
 def lock_nics(session: Session, nic_ids: Collection[str]) -> list[Nic]:
@@ -43,7 +44,7 @@ def mark_members(session: Session, group_id: str, nic_ids: Collection[str], rule
     nodes.mark_nics(session, nic_ids, rule_ids)
     awaited = (PendingRule.node_type == NodeType.NIC, PendingRule.rule_id.in_(rule_ids), PendingRule.group_id.is_(None))
     named = update(PendingRule).where(*awaited).values(group_id=group_id)
-    session.execute(named, execution_options={"synchronize_session": False})
+    written(session, named)
 
 
 def await_nics(session: Session, nic_ids: Collection[str]) -> None:
@@ -82,7 +83,7 @@ def drop(session: Session, nic_ids: Collection[str]) -> None:
     lock_nics(session, nic_ids)
     for kind in (AccessRule, GroupMember):
         gone = delete(kind).where(kind.nic_id.in_(nic_ids))
-        session.execute(gone, execution_options={"synchronize_session": False})
+        written(session, gone)
     mark_networks(session, filtered, {})
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, TypedDict
 
 from annotated_types import MaxLen, MinLen
 from sqlalchemy import ColumnElement, select
@@ -16,18 +16,25 @@ from core.compute import operations
 from core.compute.rows import Nic
 from core.context import Context, Page
 from core.db.guarded import changed
-from core.db.search import exactly, page
+from core.db.search import exactly, only, page
 from core.errors import Invalid, NotFound
 from core.ids import new_id
 from core.network import filters, groups
 from core.network.filter_rows import GroupMember, GroupRule, SecurityGroup
 from core.network.node_rows import PendingRule
-from core.network.traffic import LONGEST_LIST, Blocks, Direction, PortSet, Protocol, refuse_ports_without_protocol
+from core.network.traffic import (
+    LONGEST_LIST,
+    OWN_SIDE,
+    PEERS,
+    Blocks,
+    Direction,
+    PortSet,
+    Protocol,
+    refuse_ports_without_protocol,
+)
 from core.paging import Paged
 
 _List = Annotated[str, MaxLen(LONGEST_LIST)]
-_PEERS: Final = {Direction.IN: "sources", Direction.OUT: "targets"}
-_SELF: Final = {Direction.IN: "targets", Direction.OUT: "sources"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +162,9 @@ def add(at: Context, want: AddGroupRule) -> AddedGroupRule:
 
 def delete(at: Context, ref: GroupRuleRef) -> None:
     """Raises NotFound."""
-    group_id = at.session.scalars(select(GroupRule.group_id).where(*exactly(GroupRule.id, ref.id))).one_or_none()
-    if group_id is None:
-        raise NotFound("security group rule", ref.id)
+    group_id = only(
+        at.session, select(GroupRule.group_id).where(*exactly(GroupRule.id, ref.id)), "security group rule", ref.id
+    )
     groups.locked(at.session, group_id)
     if not changed(at.session, sql_delete(GroupRule).where(GroupRule.id == ref.id)):
         raise NotFound("security group rule", ref.id)
@@ -166,7 +173,7 @@ def delete(at: Context, ref: GroupRuleRef) -> None:
 
 def _peers(want: AddGroupRule) -> str:
     """The canonical text of the other side; the group's own side is refused, as it would be taken for a limit."""
-    own, peers = _SELF[want.direction], _PEERS[want.direction]
+    own, peers = OWN_SIDE[want.direction], PEERS[want.direction]
     if getattr(want, own).strip():
         raise Invalid(own, f"does not go with the direction {want.direction}", "nothing: it is the group itself")
     return str(Blocks.parse(getattr(want, peers), peers))
@@ -175,7 +182,7 @@ def _peers(want: AddGroupRule) -> str:
 def _with_peers(direction: Direction, text: str) -> tuple[ColumnElement[bool], ...]:
     if not text:
         return ()
-    entries = str(Blocks.parse(text, _PEERS[direction])).split(",")
+    entries = str(Blocks.parse(text, PEERS[direction])).split(",")
     return (GroupRule.direction == direction, *filters.listing(GroupRule.peers, entries))
 
 

@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
-from core.db.search import containing, exactly, page
-from core.errors import Conflict, Invalid, NotFound
+from core.db.guarded import written
+from core.db.search import containing, exactly, only, page
+from core.errors import Conflict, Invalid
 from core.ids import new_id
 from core.naming import some
 from core.network.filter_rows import GroupMember, GroupRule, SecurityGroup
@@ -92,9 +93,7 @@ def create(at: Context, want: CreateGroup) -> CreatedGroup:
     tenant_id = want.tenant_id or at.caller.tenant_id
     if tenant_id is None:
         raise Invalid("tenant_id", "is missing", "the tenant whose group it is, for a platform token")
-    owner = at.session.scalars(select(TenantName.tenant_id).where(*exactly(TenantName.tenant_id, tenant_id)))
-    if owner.one_or_none() is None:
-        raise NotFound("tenant", tenant_id)
+    only(at.session, select(TenantName.tenant_id).where(*exactly(TenantName.tenant_id, tenant_id)), "tenant", tenant_id)
     group = SecurityGroup(
         id=new_id("group"), tenant_id=tenant_id, name=want.name, description=want.description, created_at=at.clock.now()
     )
@@ -111,7 +110,7 @@ def delete(at: Context, ref: GroupRef) -> None:
     if names:
         raise Conflict("security group", group.id, f"VMs are bound to it: {some(names)}")
     rules = sql_delete(GroupRule).where(GroupRule.group_id == group.id)
-    at.session.execute(rules, execution_options={"synchronize_session": False})
+    written(at.session, rules)
     at.session.delete(group)
     at.session.flush()
 
@@ -119,17 +118,13 @@ def delete(at: Context, ref: GroupRef) -> None:
 def locked(session: Session, group_id: str) -> SecurityGroup:
     """The group as it is now; its rules and members are the caller's until he is done. Raises NotFound."""
     own = select(SecurityGroup).where(*exactly(SecurityGroup.id, group_id)).with_for_update()
-    group = session.scalars(own.execution_options(populate_existing=True)).one_or_none()
-    if group is None:
-        raise NotFound("security group", group_id)
-    return group
+    return only(session, own.execution_options(populate_existing=True), "security group", group_id)
 
 
 def require(session: Session, group_ids: Sequence[str]) -> None:
     """Raises NotFound for the first that does not exist, also for another tenant's."""
     for group_id in group_ids:
-        if session.scalars(select(SecurityGroup.id).where(*exactly(SecurityGroup.id, group_id))).one_or_none() is None:
-            raise NotFound("security group", group_id)
+        only(session, select(SecurityGroup.id).where(*exactly(SecurityGroup.id, group_id)), "security group", group_id)
 
 
 def members(session: Session, group_id: str) -> Sequence[str]:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.context import Context
+from core.db.guarded import written
 from core.errors import Invalid
 from core.network import outer, traffic
 from core.network.balancer_rows import Balancer, Side
@@ -79,7 +80,7 @@ def release(session: Session, router_id: str, tenant_id: str, was: Listening) ->
         outer.give_back_unused(session, tenant_id, [was.ip])
     elif not session.scalars(select(Balancer.id).where(Balancer.ip == was.ip)).all():
         own = (Address.vpc_id == was.vpc_id, Address.ip == was.ip, Address.nic_id == router_id)
-        outer.execute(session, delete(Address).where(*own))
+        written(session, delete(Address).where(*own))
 
 
 def _network_of(session: Session, router: Router, ip: str) -> Vpc:

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
 from core.context import Context
-from core.db.guarded import changed
-from core.db.search import exactly
+from core.db.guarded import changed, written
+from core.db.search import exactly, only
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from core.network import nodes, outer, traffic
@@ -83,9 +83,7 @@ def connect(at: Context, want: ConnectVm) -> ConnectedVm:
     """The first NIC of the VM that is behind a router gets an outer IP of its own. Raises NotFound, Invalid,
     QuotaExceeded; Conflict when there is no such NIC, or it has one already, or none is free."""
     sources = str(Blocks.parse(want.sources, "sources"))
-    vm = at.session.scalars(select(Vm).where(*exactly(Vm.id, want.vm_id), ~Vm.is_template)).one_or_none()
-    if vm is None:
-        raise NotFound("VM", want.vm_id)
+    vm = only(at.session, select(Vm).where(*exactly(Vm.id, want.vm_id), ~Vm.is_template), "VM", want.vm_id)
     outer.lock_tenant(at.session, vm.tenant_id)
     end = _behind(at.session, Nic.vm_id == vm.id)
     if end is None:
@@ -106,9 +104,7 @@ def map_port(at: Context, want: MapPort) -> None:
     sources = str(Blocks.parse(want.sources, "sources"))
     inner_ip = traffic.address(want.inner_ip, "inner_ip")
     having = select(Nic).where(Nic.ip == inner_ip).order_by(Nic.vpc_id.is_(None)).limit(1)
-    nic = at.session.scalars(having).one_or_none()
-    if nic is None:
-        raise NotFound("inner IP", inner_ip)
+    nic = only(at.session, having, "inner IP", inner_ip)
     outer.lock_tenant(at.session, nic.tenant_id)
     end = _behind(at.session, Nic.id == nic.id)
     if end is None:
@@ -123,9 +119,7 @@ def map_port(at: Context, want: MapPort) -> None:
 
 def delete(at: Context, ref: MappingRef) -> None:
     """Its outer IP is free again when it was the last one of it. Raises NotFound."""
-    mapping = at.session.scalars(select(NatMapping).where(*exactly(NatMapping.id, ref.id))).one_or_none()
-    if mapping is None:
-        raise NotFound("mapping", ref.id)
+    mapping = only(at.session, select(NatMapping).where(*exactly(NatMapping.id, ref.id)), "mapping", ref.id)
     outer.lock_tenant(at.session, mapping.tenant_id)
     outer.lock_router(at.session, mapping.router_id)
     if not changed(at.session, sql_delete(NatMapping).where(NatMapping.id == mapping.id)):
@@ -143,7 +137,7 @@ def drop_of(session: Session, nic_ids: Collection[str]) -> None:
         routers = sorted({router_id for router_id, _ in mapped})
         for router_id in routers:
             outer.lock_router(session, router_id)
-        outer.execute(session, sql_delete(NatMapping).where(*own))
+        written(session, sql_delete(NatMapping).where(*own))
         outer.give_back_unused(session, tenant_id, {ip for _, ip in mapped})
         nodes.mark_routers(session, routers)
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic
+from core.db.guarded import written
 from core.errors import Conflict
 from core.ids import new_id
 from core.network.node_rows import NetworkNode, NodeType, PendingRule
@@ -48,7 +49,7 @@ def gone(session: Session, type: NodeType, ids: Collection[str]) -> None:  # noq
         node.gone = True
         _change(node)
     session.flush()
-    _execute(session, delete(PendingRule).where(PendingRule.node_type == type, PendingRule.node_id.in_(ids)))
+    written(session, delete(PendingRule).where(PendingRule.node_type == type, PendingRule.node_id.in_(ids)))
 
 
 def retry_now(session: Session) -> None:
@@ -61,7 +62,7 @@ def retry_now(session: Session) -> None:
         node.attempts, node.next_try_at = 0, None
     session.flush()
     waiting = PendingRule.node_id.in_([node.id for node in free])
-    _execute(session, update(PendingRule).where(waiting).values(retries=0))
+    written(session, update(PendingRule).where(waiting).values(retries=0))
 
 
 def not_in_effect(session: Session, rule_ids: Collection[str]) -> set[str]:
@@ -128,7 +129,3 @@ def _await(session: Session, rules: Iterable[tuple[NetworkNode, str, str]]) -> N
             session.add(row)
         row.generation = node.wanted
     session.flush()
-
-
-def _execute(session: Session, statement: object) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]

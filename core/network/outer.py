@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Delete, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.context import Context
-from core.db.search import exactly
+from core.db.guarded import written
+from core.db.search import exactly, only
 from core.errors import Conflict, Invalid, NotFound
 from core.network import traffic
 from core.network.balancer_rows import Balancer
@@ -42,10 +43,7 @@ def lock_router(session: Session, router_id: str) -> Router:
     """The router as it is now, which nobody else changes until the transaction ends. After `lock_tenant`. Raises
     NotFound."""
     own = select(Router).where(Router.id == router_id).with_for_update().execution_options(populate_existing=True)
-    router = session.scalars(own).one_or_none()
-    if router is None:
-        raise NotFound("router", router_id)
-    return router
+    return only(session, own, "router", router_id)
 
 
 def hold(at: Context, router: Router, use: NatType, wanted: str | None, field: str, *, is_wan: bool = False) -> OuterIp:
@@ -90,7 +88,7 @@ def give_back_unused(session: Session, tenant_id: str, ips: Collection[str]) -> 
 
 def drop(session: Session, tenant_id: str, ips: Collection[str]) -> None:
     """These outer IPs are free, and the quota has them back."""
-    execute(session, delete(OuterIp).where(OuterIp.tenant_id == tenant_id, OuterIp.ip.in_(ips)))
+    written(session, delete(OuterIp).where(OuterIp.tenant_id == tenant_id, OuterIp.ip.in_(ips)))
     quotas.give_back(session, tenant_id, Amounts(outer_ips=len(ips)))
 
 
@@ -98,10 +96,6 @@ def wan_ips(session: Session, router_ids: Collection[str]) -> dict[str, str]:
     """The address of each router, by its id."""
     own = select(OuterIp.router_id, OuterIp.ip).where(OuterIp.router_id.in_(router_ids), OuterIp.is_wan)
     return {router_id: ip for router_id, ip in session.execute(own)}
-
-
-def execute(session: Session, statement: Delete) -> None:
-    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _free(session: Session, ip: str | None) -> str | None:

@@ -18,8 +18,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.context import Context, Page
-from core.db.search import exactly, page
-from core.errors import Conflict, Invalid, NotFound
+from core.db.search import exactly, only, page
+from core.errors import Conflict, Invalid
 from core.ids import new_id
 from core.naming import some
 from core.network import traffic
@@ -101,9 +101,7 @@ def search(at: Context, find: FindPools) -> Page[PoolDetails]:
 def delete(at: Context, ref: PoolRef) -> None:
     """Raises NotFound; Conflict while some of its addresses are in use, naming them and their routers."""
     mine = select(OuterPool).where(*exactly(OuterPool.id, ref.id)).with_for_update()
-    pool = at.session.scalars(mine).one_or_none()
-    if pool is None:
-        raise NotFound("pool", ref.id)
+    pool = only(at.session, mine, "pool", ref.id)
     own = select(PoolIp.ip).where(PoolIp.pool_id == pool.id).order_by(PoolIp.number)
     ips = at.session.scalars(own.with_for_update()).all()
     held = select(OuterIp.ip, Router.name).join(Router, Router.id == OuterIp.router_id).where(OuterIp.ip.in_(ips))

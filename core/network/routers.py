@@ -18,7 +18,8 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from core.context import Context, Page
-from core.db.search import containing, exactly, page
+from core.db.guarded import written
+from core.db.search import containing, exactly, only, page
 from core.errors import Conflict, Forbidden, NotFound
 from core.ids import new_id
 from core.naming import some
@@ -151,10 +152,7 @@ def delete(at: Context, ref: RouterRef) -> None:
 
 def existing(session: Session, machine_id: str) -> Router:
     """The router that has this machine. Raises NotFound, also for another tenant's."""
-    router = session.scalars(select(Router).where(*_having(machine_id))).one_or_none()
-    if router is None:
-        raise NotFound("router", machine_id)
-    return router
+    return only(session, select(Router).where(*_having(machine_id)), "router", machine_id)
 
 
 def _having(machine_id: str) -> tuple[ColumnElement[bool], ...]:
@@ -189,7 +187,7 @@ def _found(router: Router, wan_ip: str, confirmed: int | None, networks: Sequenc
 def _drop(session: Session, router: Router) -> None:
     held = session.scalars(select(OuterIp.ip).where(OuterIp.router_id == router.id)).all()
     outer.drop(session, router.tenant_id, held)
-    outer.execute(session, sql_delete(BalancerCount).where(BalancerCount.router_id == router.id))
+    written(session, sql_delete(BalancerCount).where(BalancerCount.router_id == router.id))
     nodes.gone(session, NodeType.ROUTER, [router.id])
     session.delete(router)
     session.flush()

@@ -34,6 +34,11 @@ class Direction(StrEnum):
     OUT = "out"
 
 
+OWN_SIDE: Final = {Direction.IN: "targets", Direction.OUT: "sources"}
+PEERS: Final = {Direction.IN: "sources", Direction.OUT: "targets"}
+"""Which list of a rule names the side that the rule belongs to, and which the other one."""
+
+
 class Protocol(StrEnum):
     TCP = "tcp"
     UDP = "udp"

@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
-from core.db.search import exactly
-from core.errors import Conflict, Forbidden, NotFound
+from core.db.search import exactly, only
+from core.errors import Conflict, Forbidden
 from core.ids import new_id
 from core.naming import some
 from core.network import addresses, outer
@@ -126,21 +126,14 @@ def delete(at: Context, ref: VpcRef) -> None:
 
 def existing(at: Context, id_: str) -> Vpc:
     """Raises NotFound, also for another tenant's."""
-    vpc = at.session.scalars(select(Vpc).where(*exactly(Vpc.id, id_))).one_or_none()
-    if vpc is None:
-        raise NotFound("private network", id_)
-    return vpc
+    return only(at.session, select(Vpc).where(*exactly(Vpc.id, id_)), "private network", id_)
 
 
 def locked(at: Context, id_: str) -> Vpc:
     """As it is now, with its tenant locked (`core.network.outer`): nobody else changes what hangs on it until the
     transaction ends. Raises NotFound, also for another tenant's."""
     outer.lock_tenant(at.session, existing(at, id_).tenant_id)
-    own = select(Vpc).where(*exactly(Vpc.id, id_)).with_for_update().execution_options(populate_existing=True)
-    vpc = at.session.scalars(own).one_or_none()
-    if vpc is None:
-        raise NotFound("private network", id_)
-    return vpc
+    return only(at.session, addresses.locked_network(id_), "private network", id_)
 
 
 def _insert(at: Context, id_: str, tenant_id: str, want: CreateVpc) -> Vpc:

@@ -26,7 +26,7 @@ from core.db.session import PlatformSession
 from core.tasks.claims import TaskFacts
 from core.tasks.context import TaskContext
 
-Write = Callable[[PlatformSession], None]
+Write = Callable[[PlatformSession], object]
 Step = Callable[[TaskContext], Write]
 Withdraw = Callable[[Session, TaskFacts], None]
 

@@ -16,8 +16,8 @@ from sqlalchemy import select, update
 
 from core.context import Context, Page
 from core.db.guarded import changed
-from core.db.search import exactly, page
-from core.errors import Conflict, NotFound
+from core.db.search import exactly, only, page
+from core.errors import Conflict
 from core.paging import Paged
 from core.tasks import kinds, queue
 from core.tasks.rows import Task, TaskState
@@ -76,9 +76,7 @@ def search(at: Context, find: FindTasks) -> Page[TaskDetails]:
 def cancel(at: Context, ref: TaskRef) -> None:
     """A queued task ends at once, and what it held is given back; a running one is asked to stop, if its kind can.
     Asking again changes nothing. Raises NotFound, Conflict for a task that has ended or cannot be stopped."""
-    task = at.session.scalars(select(Task).where(*exactly(Task.id, ref.id))).one_or_none()
-    if task is None:
-        raise NotFound("task", ref.id)
+    task = only(at.session, select(Task).where(*exactly(Task.id, ref.id)), "task", ref.id)
     kind = kinds.find(task.kind)
     if kind is None:
         raise Conflict("task", task.id, "belongs to another version of the product")

@@ -21,7 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.context import Context
 from core.db.guarded import changed
-from core.db.search import exactly
+from core.db.search import exactly, only
 from core.errors import Conflict, NotFound, QuotaExceeded
 from core.tenancy.rows import Quota
 
@@ -152,9 +152,7 @@ class QuotaDetails:
 
 def read(at: Context, ref: QuotaRef) -> QuotaDetails:
     """Raises NotFound, also for another tenant's."""
-    quota = at.session.scalars(select(Quota).where(*exactly(Quota.tenant_id, ref.tenant_id))).one_or_none()
-    if quota is None:
-        raise NotFound("tenant", ref.tenant_id)
+    quota = only(at.session, select(Quota).where(*exactly(Quota.tenant_id, ref.tenant_id)), "tenant", ref.tenant_id)
     objects = at.settings.quota_object_storage_gb
     return QuotaDetails(
         cpu_left=max(0, quota.cpu_limit - quota.cpu_used), cpu_limit=quota.cpu_limit,

@@ -11,9 +11,9 @@ from sqlalchemy import ForeignKey, func, select
 from sqlalchemy.orm import Session
 
 from core.context import Context, Page
-from core.db.search import containing, exactly, page
+from core.db.search import containing, exactly, only, page
 from core.db.types import Row
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.ids import new_id
 from core.paging import Paged
 from core.tenancy import rows, tokens
@@ -94,9 +94,7 @@ def search(at: Context, find: FindTenants) -> Page[TenantDetails]:
 
 def delete(at: Context, ref: TenantRef) -> None:
     """A tenant with its quota and tokens goes. Raises Conflict while it owns anything, naming what."""
-    tenant = at.session.scalars(select(rows.Tenant).where(*exactly(rows.Tenant.id, ref.id))).one_or_none()
-    if tenant is None:
-        raise NotFound("tenant", ref.id)
+    tenant = only(at.session, select(rows.Tenant).where(*exactly(rows.Tenant.id, ref.id)), "tenant", ref.id)
     if owned := _owned(at.session, tenant.id):
         raise Conflict("tenant", tenant.id, f"still owns {', '.join(owned)}")
     at.session.delete(tenant)

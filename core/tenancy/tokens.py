@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.context import Caller, Context, Role
 from core.db.engine import Database
-from core.db.search import exactly
+from core.db.search import exactly, only
 from core.db.session import PlatformSession
 from core.errors import Invalid, NotFound, Unauthorised
 from core.files import replace_private
@@ -96,9 +96,7 @@ def issue(at: Context, tenant_id: str) -> IssuedToken:
 def revoke(at: Context, tenant_id: str, token_id: str) -> None:
     """The token is refused from the next request on. Revoking it again changes nothing. Raises NotFound."""
     own = (*exactly(Token.id, token_id), *exactly(Token.tenant_id, tenant_id))
-    token = at.session.scalars(select(Token).where(*own)).one_or_none()
-    if token is None:
-        raise NotFound("token", token_id)
+    token = only(at.session, select(Token).where(*own), "token", token_id)
     if token.revoked_at is None:
         token.revoked_at = at.clock.now()
 

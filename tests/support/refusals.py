@@ -12,10 +12,11 @@ TEXTS = {
     "Unauthorised": {0: "reason"},
     "Forbidden": {0: "reason"},
     "NotFound": {0: "kind"},
+    "only": {2: "kind"},
     "Conflict": {0: "kind", 2: "reason"},
     "QuotaExceeded": {0: "resource", 3: "unit"},
 }
-"""Fault -> position and name of the arguments that are texts for people."""
+"""Fault, or the search that raises it -> position and name of the arguments that are texts for people."""
 
 
 @dataclass(frozen=True)

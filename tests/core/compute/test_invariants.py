@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from core.compute import backups, disks, nics, power, removal, resizing, snapshots
+from core.compute import backups, copies, disks, nics, power, removal, resizing, snapshots
 from core.compute.copy_rows import Backup, Snapshot
 from core.compute.opening import OpenVms, open_vms
 from core.compute.rows import Disk, Vm
@@ -89,19 +89,19 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=PICK)
     def take_snapshot(self, which: int) -> None:
-        self.ask(snapshots.create, snapshots.CreateSnapshot(vm_id=self.pick(Vm.id, which), name="s"))
+        self.ask(snapshots.create, copies.CreateCopy(vm_id=self.pick(Vm.id, which), name="s"))
 
     @rule(which=PICK, deed=st.sampled_from((snapshots.restore, snapshots.delete)))
     def use_snapshot(self, which: int, deed: Callable[..., Any]) -> None:
-        self.ask(deed, snapshots.SnapshotRef(id=self.pick(Snapshot.id, which)))
+        self.ask(deed, copies.CopyRef(id=self.pick(Snapshot.id, which)))
 
     @rule(which=PICK)
     def take_backup(self, which: int) -> None:
-        self.ask(backups.create, backups.CreateBackup(vm_id=self.pick(Vm.id, which), name="b"))
+        self.ask(backups.create, copies.CreateCopy(vm_id=self.pick(Vm.id, which), name="b"))
 
     @rule(which=PICK, deed=st.sampled_from((backups.restore, backups.delete)))
     def use_backup(self, which: int, deed: Callable[..., Any]) -> None:
-        self.ask(deed, backups.BackupRef(id=self.pick(Backup.id, which)))
+        self.ask(deed, copies.CopyRef(id=self.pick(Backup.id, which)))
 
     @rule(which=PICK)
     def cancel_task(self, which: int) -> None:

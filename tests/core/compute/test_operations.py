@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core.compute import backups, consoles, disks, guests, nics, power, removal, resizing, snapshots, vms
+from core.compute import backups, consoles, copies, disks, guests, nics, power, removal, resizing, snapshots, vms
 from core.compute.locks import Locked
 from core.compute.rows import VmState
 from core.compute.vms import VmRef
@@ -54,8 +54,8 @@ def test_while_one_thing_is_under_way_nothing_else_is(control: Control) -> None:
         (resizing.change_vcpus, resizing.ChangeVcpus(id=vm, vcpus=3)),
         (disks.add, disks.AddDisk(vm_id=vm, size_gb=1)),
         (nics.add, nics.AddNic(vm_id=vm, vpc_id=control.vpc)),
-        (snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s")),
-        (backups.create, backups.CreateBackup(vm_id=vm, name="b")),
+        (snapshots.create, copies.CreateCopy(vm_id=vm, name="s")),
+        (backups.create, copies.CreateCopy(vm_id=vm, name="b")),
         (consoles.reset_password, VmRef(id=vm)),
         (guests.wake_agent, VmRef(id=vm)),
     ]
@@ -71,7 +71,7 @@ def test_while_one_thing_is_under_way_nothing_else_is(control: Control) -> None:
 def test_deleting_gives_everything_back(control: Control) -> None:
     (vm,) = control.open(data_disks=1, data_disk_gb=5)
     control.finish(power.power_off, VmRef(id=vm))
-    control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s"))
+    control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s"))
     assert control.finish(removal.delete, VmRef(id=vm))[1] is SUCCEEDED
     assert control.used() == (0, 0, 0, 1)
     with pytest.raises(NotFound):
@@ -104,8 +104,8 @@ def test_what_fails_changes_nothing(control: Control, deed: Deed) -> None:
         Deed.RESIZE: (resizing.change_vcpus, resizing.ChangeVcpus(id=vm, vcpus=3)),
         Deed.DISK: (disks.add, disks.AddDisk(vm_id=vm, size_gb=7)),
         Deed.NIC: (nics.add, nics.AddNic(vm_id=vm, vpc_id=control.vpc)),
-        Deed.SNAPSHOT: (snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s")),
-        Deed.BACKUP: (backups.create, backups.CreateBackup(vm_id=vm, name="b")),
+        Deed.SNAPSHOT: (snapshots.create, copies.CreateCopy(vm_id=vm, name="s")),
+        Deed.BACKUP: (backups.create, copies.CreateCopy(vm_id=vm, name="b")),
     }
     before = control.used()
     control.world.inject(Fault(Action.FAIL_OPERATION, vm, deed))
@@ -124,8 +124,8 @@ def test_a_fault_that_stays_locks_no_vm(control: Control) -> None:
     """Whatever is asked of a host that refuses everything ends, and the VM is as it was."""
     running, stopped = control.open(number=2, data_disks=1, data_disk_gb=5)
     control.finish(power.power_off, VmRef(id=stopped))
-    snapshot = control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=running, name="s"))[0].id
-    backup = control.finish(backups.create, backups.CreateBackup(vm_id=stopped, name="b"))[0].id
+    snapshot = control.finish(snapshots.create, copies.CreateCopy(vm_id=running, name="s"))[0].id
+    backup = control.finish(backups.create, copies.CreateCopy(vm_id=stopped, name="b"))[0].id
     (data,) = (disk.id for disk in control.do(disks.search, disks.FindDisks(vm_id=stopped)) if disk.device == "vdb")
     before = control.used(), control.do(vms.search, vms.FindVms()), control.do(snapshots.read, VmRef(id=running))
     for host in control.world.host_ids():
@@ -141,11 +141,11 @@ def test_a_fault_that_stays_locks_no_vm(control: Control) -> None:
         (disks.extend, disks.ExtendDisk(id=data, size_gb=9)),
         (disks.delete, disks.DiskRef(id=data)),
         (nics.add, nics.AddNic(vm_id=running, vpc_id=control.vpc)),
-        (snapshots.create, snapshots.CreateSnapshot(vm_id=running, name="other")),
-        (snapshots.restore, snapshots.SnapshotRef(id=snapshot)),
-        (snapshots.delete, snapshots.SnapshotRef(id=snapshot)),
-        (backups.create, backups.CreateBackup(vm_id=running, name="other")),
-        (backups.restore, backups.BackupRef(id=backup)),
+        (snapshots.create, copies.CreateCopy(vm_id=running, name="other")),
+        (snapshots.restore, copies.CopyRef(id=snapshot)),
+        (snapshots.delete, copies.CopyRef(id=snapshot)),
+        (backups.create, copies.CreateCopy(vm_id=running, name="other")),
+        (backups.restore, copies.CopyRef(id=backup)),
         (guests.set_admin_password, guests.SetAdminPassword(id=running, password="secret")),
         (guests.wake_agent, VmRef(id=running)),
         (consoles.reset_password, VmRef(id=running)),
@@ -174,13 +174,13 @@ def test_a_new_vm_that_neither_starts_nor_goes_away_is_a_stopped_one(control: Co
 
 def test_a_snapshot_whose_deletion_never_ran_is_there_still(control: Control) -> None:
     (vm,) = control.open()
-    control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s", description="d"))
+    control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s", description="d"))
     before = control.do(snapshots.read, VmRef(id=vm))
-    control.do(snapshots.delete, snapshots.SnapshotRef(id=before[0].id))
+    control.do(snapshots.delete, copies.CopyRef(id=before[0].id))
     assert control.do(snapshots.read, VmRef(id=vm)) == ()
     control.restart()
     assert control.do(snapshots.read, VmRef(id=vm)) == before
-    control.finish(snapshots.restore, snapshots.SnapshotRef(id=before[0].id))
+    control.finish(snapshots.restore, copies.CopyRef(id=before[0].id))
     control.check()
 
 
@@ -196,7 +196,7 @@ def test_disks_come_grow_and_go(control: Control) -> None:
         control.do(disks.extend, disks.ExtendDisk(id=added.id, size_gb=15))
     with pytest.raises(Conflict, match="system disk"):
         control.do(disks.delete, disks.DiskRef(id=system.id))
-    control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s"))
+    control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s"))
     with pytest.raises(Conflict, match="snapshots"):
         control.do(disks.extend, disks.ExtendDisk(id=added.id, size_gb=16))
     assert control.finish(disks.delete, disks.DiskRef(id=added.id))[1] is SUCCEEDED
@@ -207,17 +207,17 @@ def test_disks_come_grow_and_go(control: Control) -> None:
 def test_a_snapshot_brings_back_what_was_and_the_quota_follows(control: Control) -> None:
     (vm,) = control.open()
     disk = control.finish(disks.add, disks.AddDisk(vm_id=vm, size_gb=10))[0]
-    snapshot = control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s"))[0]
+    snapshot = control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s"))[0]
     control.finish(disks.delete, disks.DiskRef(id=disk.id))
     control.do(nics.add, nics.AddNic(vm_id=vm, vpc_id=control.vpc))
     control.settle()
     control.finish(resizing.change_vcpus, resizing.ChangeVcpus(id=vm, vcpus=5))
     assert control.used() == (5, 1024, 40, 1)
-    assert control.finish(snapshots.restore, snapshots.SnapshotRef(id=snapshot.id))[1] is SUCCEEDED
+    assert control.finish(snapshots.restore, copies.CopyRef(id=snapshot.id))[1] is SUCCEEDED
     assert control.used() == (2, 1024, 50, 1)
     assert len(control.do(nics.search, nics.FindNics(vm_id=vm))) == 1
     control.check()
-    control.do(snapshots.delete, snapshots.SnapshotRef(id=snapshot.id))
+    control.do(snapshots.delete, copies.CopyRef(id=snapshot.id))
     assert control.do(snapshots.read, VmRef(id=vm)) == ()
     control.settle()
     control.check()
@@ -226,28 +226,28 @@ def test_a_snapshot_brings_back_what_was_and_the_quota_follows(control: Control)
 def test_a_snapshot_without_memory_needs_a_stopped_vm(control: Control) -> None:
     (vm,) = control.open()
     control.finish(power.power_off, VmRef(id=vm))
-    snapshot = control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s"))[0]
+    snapshot = control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s"))[0]
     control.finish(power.start, VmRef(id=vm))
     with pytest.raises(Conflict, match="is running"):
-        control.do(snapshots.restore, snapshots.SnapshotRef(id=snapshot.id))
+        control.do(snapshots.restore, copies.CopyRef(id=snapshot.id))
 
 
 def test_a_backup_outlives_snapshots_and_its_vm(control: Control) -> None:
     (vm,) = control.open()
-    backup, state, _ = control.finish(backups.create, backups.CreateBackup(vm_id=vm, name="b"))
+    backup, state, _ = control.finish(backups.create, copies.CreateCopy(vm_id=vm, name="b"))
     assert state is SUCCEEDED
     with pytest.raises(Conflict, match="is running"):
-        control.do(backups.restore, backups.BackupRef(id=backup.id))
+        control.do(backups.restore, copies.CopyRef(id=backup.id))
     control.finish(power.power_off, VmRef(id=vm))
-    control.finish(snapshots.create, snapshots.CreateSnapshot(vm_id=vm, name="s"))
-    assert control.finish(backups.restore, backups.BackupRef(id=backup.id))[1] is SUCCEEDED
+    control.finish(snapshots.create, copies.CreateCopy(vm_id=vm, name="s"))
+    assert control.finish(backups.restore, copies.CopyRef(id=backup.id))[1] is SUCCEEDED
     assert control.do(snapshots.read, VmRef(id=vm)) == ()
     control.finish(removal.delete, VmRef(id=vm))
     (kept,) = control.do(backups.read, VmRef(id=vm))
     assert (kept.id, kept.enabled) == (backup.id, True)
     with pytest.raises(NotFound):
-        control.do(backups.restore, backups.BackupRef(id=backup.id))
-    control.do(backups.delete, backups.BackupRef(id=backup.id))
+        control.do(backups.restore, copies.CopyRef(id=backup.id))
+    control.do(backups.delete, copies.CopyRef(id=backup.id))
     control.settle()
     assert control.world.fleet.records.backups == {}
     with pytest.raises(NotFound):
@@ -303,9 +303,9 @@ def test_guests_are_asked_only_while_they_run(control: Control) -> None:
 
 def test_the_deletion_of_a_backup_that_was_said_to_be_done_is_carried_out_whatever_happens(control: Control) -> None:
     (vm,) = control.open()
-    backup, *_ = control.finish(backups.create, backups.CreateBackup(vm_id=vm, name="b"))
+    backup, *_ = control.finish(backups.create, copies.CreateCopy(vm_id=vm, name="b"))
     assert set(control.world.fleet.records.backups) == {backup.id}
-    control.do(backups.delete, backups.BackupRef(id=backup.id))
+    control.do(backups.delete, copies.CopyRef(id=backup.id))
     with control.database.platform() as session:
         task = session.scalars(select(Task.id).where(Task.state == TaskState.QUEUED)).one()
     with pytest.raises(Conflict, match="cannot be stopped"):
