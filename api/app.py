@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -15,12 +16,14 @@ from starlette.routing import Route
 
 from aggregator.rules.explain import Memory
 from api import console, discovery, explain
+from api.cloud_metrics import CloudPage
+from api.serving import BackgroundServer, trusted
 from api.simulation import SimulatedCloud, create_router
 from api.wire.app import mount
 from api.wire.frame import Services
 from core import __version__
 from core.errors import Forbidden
-from core.hosts.targets import Target, TargetReader
+from core.metrics import REGISTRY
 from core.secrets import key_ring
 from core.tenancy.tokens import authenticate
 
@@ -42,7 +45,7 @@ def create_app(
     app.add_route("/metrics", _metrics(registry, cloud))
     app.add_route("/health", _health)
     mount(app, services)
-    app.include_router(discovery.create_router(_targets(services), _platform_only(services)))
+    app.include_router(discovery.create_router(discovery.inventory(services.database), _platform_only(services)))
     if simulation is not None:
         app.include_router(create_router(simulation, _platform_only(services)))
     if memory is not None:
@@ -51,9 +54,20 @@ def create_app(
     return app
 
 
-def status_app(registry: CollectorRegistry) -> Starlette:
+def api_server(
+    services: Services, cloud: SimulatedCloud | None, listener: socket.socket, memory: Memory | None = None
+) -> BackgroundServer:
+    """The app of one process as a part of it, with all collected fields on `/metrics`."""
+    settings = services.settings
+    fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
+    app = create_app(services, REGISTRY, cloud, fields.render, memory)
+    return BackgroundServer("api", app, [listener], trusted(settings.trusted_proxies))
+
+
+def status_server(listener: socket.socket) -> BackgroundServer:
     """`/metrics` and `/health` of a process that answers nothing else."""
-    return Starlette(routes=[Route("/metrics", _metrics(registry, bytes)), Route("/health", _health)])
+    routes = [Route("/metrics", _metrics(REGISTRY, bytes)), Route("/health", _health)]
+    return BackgroundServer("status", Starlette(routes=routes), [listener])
 
 
 def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callable[[Request], Response]:
@@ -70,16 +84,6 @@ def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callabl
 
 async def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
-
-
-def _targets(services: Services) -> Callable[[], tuple[Target, ...]]:
-    reader = TargetReader()
-
-    def read() -> tuple[Target, ...]:
-        with services.database.platform() as session:
-            return reader.read(session)
-
-    return read
 
 
 def _platform_only(services: Services) -> Callable[[str], None]:

@@ -30,7 +30,6 @@ from api import (
 from api.cli_server import DEFAULT_URL, Token, Url, fail, settings_in_force, token_or_saved
 from api.settings import markdown, masked
 from core import __version__
-from core.log import configure
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watches a private cloud and runs it.")
 _console = Console()
@@ -68,15 +67,9 @@ def up() -> None:
     """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
     settings = settings_in_force()
     from api.greeting import greet  # bad settings and other commands need not wait for these
-    from api.up import REFUSALS, running, until_told
+    from api.up import running
 
-    configure(settings.log_level, as_json=settings.log_json)
-    try:
-        with running(settings) as announced:
-            greet(settings, announced)
-            until_told(threading.Event())
-    except REFUSALS as problem:
-        fail(f"cannot start: {problem}")
+    cli_roles.keep_up(settings, running, greet)
 
 
 @app.command()

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.cli_server import DEFAULT_URL, Token, Url, fail, token_or_saved
+from api.cli_connection import PAGE, connected
+from api.cli_server import DEFAULT_URL, Token, Url
 
-_PAGE: Final = 30
 _RESULTS: Final = {"0": "success", "1": "failure", "1003": "refused"}
 _console = Console()
 
@@ -34,7 +34,7 @@ def audit(
         "app.id": tenant, "token.id": holder, "audit.starttime": since, "audit.endtime": until,
         "audit.operation": operation, "audit.objid": about, "audit.result": result,
     }  # fmt: skip
-    found = _found(url, token, {name: value for name, value in wanted.items() if value}, limit)
+    found = _found(url, token, wanted, limit)
     if as_json:
         for entry in found:
             typer.echo(json.dumps(entry, ensure_ascii=False))
@@ -59,26 +59,13 @@ def _result(entry: dict[str, Any]) -> str:
 
 
 def _found(url: str, token: str, wanted: dict[str, str], limit: int) -> list[dict[str, Any]]:
-    """Page by page, each from where the last one ended; ends the program with the reason when the server refuses."""
-    import httpx
-
-    from api.wire.client import NotAnAnswer, StarVCenter  # --help starts faster without them
-
+    """Page by page, each from where the last one ended: entries are added meanwhile."""
     found: list[dict[str, Any]] = []
-    with StarVCenter(url, token_or_saved(token), language="en") as server:
+    with connected(url, token) as server:
         while len(found) < limit:
-            page = {"page.startnum": 1, "page.everypagenum": min(_PAGE, limit - len(found))}
+            page = {"page.startnum": 1, "page.everypagenum": min(PAGE, limit - len(found))}
             older = {"audit.beforeid": found[-1]["audit.id"]} if found else {}
-            try:
-                answer = server.call("POST", "cloudaudit/search", {**wanted, **page, **older})
-            except NotAnAnswer as problem:
-                fail(str(problem))
-            except httpx.HTTPError as problem:
-                fail(f"{url} cannot be reached: {problem}")
-            if not answer.succeeded:
-                fail(answer.text)
-            rows = answer.data
-            assert isinstance(rows, list)
+            rows = server.ask("POST", "cloudaudit/search", {**wanted, **page, **older})
             found += rows
             if len(rows) < page["page.everypagenum"]:
                 break

@@ -12,7 +12,7 @@ from api.cli_server import fail, token_or_saved
 if TYPE_CHECKING:
     from api.wire.client import Answer, StarVCenter
 
-_PAGE: Final = 30
+PAGE: Final = 30
 """The largest page that the wire knows."""
 
 
@@ -56,10 +56,10 @@ class Connection:
         """The first `limit` rows of a search, page by page."""
         found: list[dict[str, Any]] = []
         while len(found) < limit:
-            page = {"page.startnum": len(found) + 1, "page.everypagenum": _PAGE}
+            page = {"page.startnum": len(found) + 1, "page.everypagenum": PAGE}
             rows = self.ask("POST", path, {**params, **page})
             found += rows
-            if len(rows) < _PAGE:
+            if len(rows) < PAGE:
                 break
         return found[:limit]
 

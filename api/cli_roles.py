@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,8 +16,9 @@ from api.cli_server import fail, settings_in_force
 from core.log import configure
 from core.settings import Settings
 
-Role = Callable[[Settings], AbstractContextManager[str]]
-"""Runs inside the block; gives the URL of its page."""
+T = TypeVar("T")
+Role = Callable[[Settings], AbstractContextManager[T]]
+"""Runs inside the block; gives what the operator is told."""
 
 _console = Console()
 
@@ -55,14 +56,23 @@ def aggregator() -> None:
     _run(aggregating)
 
 
-def _run(role: Role) -> None:
-    settings = settings_in_force()
-    from api.up import REFUSALS, until_told
+def keep_up(settings: Settings, role: Role[T], tell: Callable[[Settings, T], None]) -> None:
+    """Runs it until the process is told to end."""
+    from api.parts import REFUSALS
+    from api.up import until_told
 
     configure(settings.log_level, as_json=settings.log_json)
     try:
-        with role(settings) as url:
-            _console.print(f"up: {url}", soft_wrap=True, highlight=False)
+        with role(settings) as told:
+            tell(settings, told)
             until_told(threading.Event())
     except REFUSALS as problem:
         fail(f"cannot start: {problem}")
+
+
+def _run(role: Role[str]) -> None:
+    keep_up(settings_in_force(), role, _tell)
+
+
+def _tell(_settings: Settings, url: str) -> None:
+    _console.print(f"up: {url}", soft_wrap=True, highlight=False)

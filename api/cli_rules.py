@@ -194,7 +194,7 @@ def _progress(noun: str) -> Progress:
 def _inventory(settings: Settings) -> Iterator[tuple[Inventory, EmbeddedStore]]:
     """What is stored in the data folder, read beside the server that owns it."""
     from aggregator.rules.reading import read_inventory
-    from api.up import SERIES_FOLDER
+    from api.parts import SERIES_FOLDER
     from core.db.engine import open_database
     from core.timeseries.embedded import EmbeddedStore
 

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.cli_server import fail
+
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: the answer as it is on the wire.")]
 Shown = Mapping[str, str | Callable[[Mapping[str, Any]], str]]
 """Title of a column -> the wire name of its field, or what makes its text of a row."""
@@ -59,6 +61,18 @@ def show_one(row: Mapping[str, Any], fields: Shown) -> None:
 def word(kind: type[IntEnum], code: object) -> str:
     """The name of a code of the document's appendices, in small letters; empty for none."""
     return "" if code in (None, "", "None") else kind(int(str(code))).name.lower().replace("_", " ")
+
+
+def codes(kind: type[IntEnum]) -> dict[str, str]:
+    """The wire's code by its word."""
+    return {word(kind, int(code)): str(int(code)) for code in kind}
+
+
+def chosen(states: Mapping[str, str], text: str) -> str | None:
+    """The code of the word that was given, None for none; ends the command when there is no such state."""
+    if text and text.lower() not in states:
+        fail(f"there is no state {text!r}; there are: {', '.join(states)}")
+    return states.get(text.lower())
 
 
 def _cell(row: Mapping[str, Any], column: str | Callable[[Mapping[str, Any]], str]) -> str:

@@ -8,15 +8,15 @@ import typer
 
 from api.cli_connection import connected
 from api.cli_progress import Timeout, conclude, follow
-from api.cli_server import DEFAULT_URL, Token, Url, fail
-from api.cli_tables import AsJson, Shown, say, show_json, show_one, show_rows, word
+from api.cli_server import DEFAULT_URL, Token, Url
+from api.cli_tables import AsJson, Shown, chosen, codes, say, show_json, show_one, show_rows, word
 from core.tasks.rows import TaskState
 
 task_app = typer.Typer(no_args_is_help=True, help="Tasks: what takes time.")
 
 Tasks = Annotated[list[str], typer.Argument(metavar="TASK...", help="Ids of tasks (startid).")]
 
-_STATES: Final = {word(TaskState, int(state)): str(int(state)) for state in TaskState}
+_STATES: Final = codes(TaskState)
 
 
 def _state(row: Any) -> str:
@@ -44,9 +44,7 @@ def list_tasks(
     token: Token = "",
 ) -> None:
     """Tasks, newest first."""
-    if state and state.lower() not in _STATES:
-        fail(f"there is no state {state!r}; there are: {', '.join(_STATES)}")
-    wanted = {"task.result": _STATES.get(state.lower()), "task.objid": about}
+    wanted = {"task.result": chosen(_STATES, state), "task.objid": about}
     with connected(url, token) as server:
         show_rows(server.first("cloudtask/search", wanted, limit), _COLUMNS, as_json=as_json)
 

@@ -9,15 +9,15 @@ import typer
 
 from api.cli_connection import Connection, connected, in_path
 from api.cli_progress import Timeout, Wait, complain, conclude, follow
-from api.cli_server import DEFAULT_URL, Token, Url, fail
-from api.cli_tables import AsJson, Shown, show_json, show_one, show_rows, word
+from api.cli_server import DEFAULT_URL, Token, Url
+from api.cli_tables import AsJson, Shown, chosen, codes, show_json, show_one, show_rows, word
 from core.compute.rows import VmLock, VmState
 
 vm_app = typer.Typer(no_args_is_help=True, help="Virtual machines.")
 
 Vms = Annotated[list[str], typer.Argument(metavar="VM...", help="Ids of VMs.")]
 
-_STATES: Final = {word(VmState, int(state)): str(int(state)) for state in VmState}
+_STATES: Final = codes(VmState)
 
 
 def _state(row: Any) -> str:
@@ -54,9 +54,7 @@ def list_vms(
     token: Token = "",
 ) -> None:
     """VMs, newest first."""
-    if state and state.lower() not in _STATES:
-        fail(f"there is no state {state!r}; there are: {', '.join(_STATES)}")
-    wanted = {"vm.name": name, "vm.state": _STATES.get(state.lower()), "vm.hostid": host, "vm.ip": ip}
+    wanted = {"vm.name": name, "vm.state": chosen(_STATES, state), "vm.hostid": host, "vm.ip": ip}
     with connected(url, token) as server:
         show_rows(server.ask("POST", "cloudvm/search", wanted), _COLUMNS, as_json=as_json)
 

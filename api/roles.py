@@ -18,22 +18,21 @@ import structlog
 
 from aggregator.run import Aggregator
 from aggregator.tenure import Tenure
-from api import jobs, up
-from api.app import create_app, status_app
-from api.cloud_metrics import CloudPage
-from api.serving import BackgroundServer, listen, trusted
+from api import jobs
+from api.app import api_server, status_server
+from api.discovery import inventory
+from api.parts import listening, migrated, opened, run, sample_queue
+from api.serving import BackgroundServer
 from api.wire.frame import TOKEN, Services
 from collector.run import Collector
 from collector.shards import Shard, ShardSource
 from collector.targets import FileSource, HttpSource, InventorySource, TargetSource
 from core.clock import SystemClock
-from core.db.engine import Database, open_database
+from core.db.engine import open_database
 from core.errors import Invalid
-from core.hosts.targets import TargetReader
 from core.ids import new_id
 from core.leases.fenced import FencedDatabase, FencedStore
 from core.leases.leases import Claimant
-from core.metrics import REGISTRY
 from core.settings import Settings
 from core.timeseries.opening import is_served, open_store
 
@@ -45,68 +44,47 @@ ALARMS: Final = "alarms"
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """The API, and the tasks that it accepts. Raises one of `up.REFUSALS`."""
+    """The API, and the tasks that it accepts. Raises one of `parts.REFUSALS`."""
     _shared(settings)
     with ExitStack() as parts:
-        listener = listen(settings.host, settings.port)
-        parts.callback(listener.close)
-        services = up.open_services(settings, parts, alone=False)
-        up.migrated(services)
-        cloud = up.simulated(services, parts)
-        up.fill_inventory(services, cloud, parts)
-        engine = up.task_engine(services, cloud)
-        services = replace(services, tasks=engine)
-        networks = () if cloud is None else jobs.network_jobs(services, cloud.network, parts)
-        upkeep = Aggregator([*jobs.control_jobs(services, parts), *networks])
-        fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
-        app = create_app(services, REGISTRY, cloud, fields.render)
-        server = BackgroundServer("api", app, [listener], trusted(settings.trusted_proxies))
-        if engine is not None:
-            engine.start()
-            parts.callback(engine.stop)
-        for part in (upkeep, server):
-            part.start()
-            parts.callback(part.stop)
+        listener = listening(settings, parts)
+        base = opened(settings, parts, alone=False)
+        networks = () if base.cloud is None else jobs.network_jobs(base.services, base.cloud.network, parts)
+        upkeep = Aggregator([*jobs.control_jobs(base.services, parts), *networks])
+        server = api_server(base.services, base.cloud, listener)
+        run(parts, base.engine, upkeep, server)
         yield _up("api", settings, server)
 
 
 @contextmanager
 def collecting(settings: Settings, shard: Shard, targets: str) -> Iterator[str]:
-    """One shard of the targets. `targets`: a URL, a file, or empty for the database. Raises one of `up.REFUSALS`."""
+    """One shard of the targets. `targets`: a URL, a file, or empty for the database. Raises one of `parts.REFUSALS`."""
     with ExitStack() as parts:
-        listener = listen(settings.host, settings.port)
-        parts.callback(listener.close)
+        listener = listening(settings, parts)
         _shared_store(settings)
         store = open_store(settings, settings.data_dir, SystemClock())
         parts.callback(store.close)
         source = ShardSource(_source(settings, targets, parts), shard)
-        queue = up.sample_queue(settings, parts)
+        queue = sample_queue(settings, parts)
         collector = Collector(source, store, SystemClock(), settings, seed=_seed(shard), spool=queue)
-        server = BackgroundServer("status", status_app(REGISTRY), [listener])
-        for part in (collector, server):
-            part.start()
-            parts.callback(part.stop)
+        server = status_server(listener)
+        run(parts, collector, server)
         yield _up("collector", settings, server)
 
 
 @contextmanager
 def aggregating(settings: Settings) -> Iterator[str]:
-    """Lines and alarms, as far as this process has their leases. Raises one of `up.REFUSALS`."""
+    """Lines and alarms, as far as this process has their leases. Raises one of `parts.REFUSALS`."""
     _shared(settings)
     with ExitStack() as parts:
-        listener = listen(settings.host, settings.port)
-        parts.callback(listener.close)
-        services = up.open_services(settings, parts, alone=False)
-        up.migrated(services)
-        server = BackgroundServer("status", status_app(REGISTRY), [listener])
-        server.start()
-        parts.callback(server.stop)
+        listener = listening(settings, parts)
+        services, _ = migrated(settings, parts, alone=False)
+        server = status_server(listener)
+        run(parts, server)
         owner = new_id("aggregator")
         for name, begin in ((LINES, _lines), (ALARMS, _alarms)):
             lease = Claimant(services.database, services.clock, name, owner, settings.lease_seconds)
-            tenure = Tenure(name, lease, settings.lease_seconds, _work(begin, services, lease))
-            tenure.start()
-            parts.callback(tenure.stop)
+            run(parts, Tenure(name, lease, settings.lease_seconds, _work(begin, services, lease)))
         yield _up("aggregator", settings, server)
 
 
@@ -127,7 +105,7 @@ def _work(build: Build, services: Services, lease: Claimant) -> Callable[[], Cal
 
     def begin() -> Callable[[], None]:
         with ExitStack() as opening:
-            database = FencedDatabase(services.settings.database_url or "", lease)
+            database = FencedDatabase(services.database, lease)
             opening.callback(database.close)
             fenced = replace(services, database=database, store=FencedStore(services.store, lease))
             aggregator = build(fenced, opening)
@@ -147,12 +125,7 @@ def _source(settings: Settings, targets: str, parts: ExitStack) -> TargetSource:
     _shared(settings)
     database = open_database(settings)
     parts.callback(database.close)
-    return _inventory(database)
-
-
-def _inventory(database: Database) -> TargetSource:
-    reader = TargetReader()
-    return InventorySource(lambda: up.inventory_targets(database, reader))
+    return InventorySource(inventory(database))
 
 
 def _shared(settings: Settings) -> None:

@@ -20,8 +20,9 @@ from core.timeseries.store import Frame, Level, Lines, TimeSeriesStore, Touched
 class FencedDatabase(Database):
     """`platform(write=True)` raises LeaseLost."""
 
-    def __init__(self, url: str, lease: Claimant) -> None:
-        super().__init__(url)
+    def __init__(self, database: Database, lease: Claimant) -> None:
+        """The same database, with connections of its own."""
+        super().__init__(database.url.render_as_string(hide_password=False))
         self._lease = lease
 
     @contextmanager

@@ -161,11 +161,7 @@ Command = Callable[..., Result]
 @pytest.fixture
 def starvc(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command line, with the platform's token; whoever waits for a task waits until all are carried out."""
-
-    def client(_url: str, token: str, *, language: str) -> StarVCenter:
-        return cloud.client(token, language)
-
-    monkeypatch.setattr("api.wire.client.StarVCenter", client)
+    monkeypatch.setattr("api.wire.client.StarVCenter", lambda _url, token, *, language: cloud.client(token, language))
 
     def settle() -> None:
         with capture_logs():  # the server's log does not belong to what the command prints

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from api import cli_maintenance
-from api.cli_maintenance import maintenance_app
-from api.wire.client import StarVCenter
-from tests.api.conftest import PLATFORM_TOKEN, Cloud
+from tests.api.conftest import Command
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(starvc: Command, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Commands that reach the cloud in this process."""
-
-    def client(_url: str, token: str, *, language: str) -> StarVCenter:
-        return cloud.client(token, language)
-
-    monkeypatch.setattr("api.wire.client.StarVCenter", client)
     monkeypatch.setattr(cli_maintenance._console, "width", 200)
-    return lambda *words: CliRunner().invoke(maintenance_app, [*words, "--token", PLATFORM_TOKEN])
+    return lambda *words: starvc("maintenance", *words)
 
 
 def test_windows_are_added_listed_and_removed(run: Run) -> None:

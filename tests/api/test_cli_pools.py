@@ -6,26 +6,19 @@ import json
 from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from api.cli import app
-from api.wire.client import StarVCenter
 from core.network.outer_rows import NatType, OuterIp
 from core.network.router_rows import Router, RouterState
-from tests.api.conftest import PLATFORM_TOKEN, Cloud
+from tests.api.conftest import Cloud, Command
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(starvc: Command) -> Run:
     """Commands that reach the cloud in this process."""
-
-    def client(_url: str, token: str, *, language: str) -> StarVCenter:
-        return cloud.client(token, language)
-
-    monkeypatch.setattr("api.wire.client.StarVCenter", client)
-    return lambda *words: CliRunner().invoke(app, ["pool", *words, "--token", PLATFORM_TOKEN])
+    return lambda *words: starvc("pool", *words)
 
 
 def test_pools_are_added_listed_and_deleted(run: Run) -> None:

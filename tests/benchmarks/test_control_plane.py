@@ -26,7 +26,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from sqlalchemy import func, select, update
 
-from api.up import DEMO_TOKEN_FILE
+from api.parts import DEMO_TOKEN_FILE
 from api.wire.app import BASE
 from api.wire.client import StarVCenter, pack, unpack
 from api.wire.codec import PARAMETER
@@ -40,7 +40,8 @@ from core.tenancy.rows import Quota, Tenant
 from core.tenancy.tokens import ensure_tenant_token
 from tests.support import customer
 from tests.support.inventory import a_host, a_vm
-from tests.support.product import ROOT, Product, rows
+from tests.support.process import ROOT
+from tests.support.product import Product, rows
 from tests.support.real import answers, eventually, free_port, server
 from tests.support.threads import together
 

@@ -126,10 +126,7 @@ def _change_passwords(product: Product, client: StarVCenter, known: Known, vm: s
     reset = fields(client("cloudvm/setvncpwd", {"vm.id": vm}))
     known.add("console password that was made", reset["vm.vncpasswd"])
     _free(client, vm)
-    product_fault = {"target": vm, "operation": "password"}
-    headers = {"KEY_TOKEN": PLATFORM}
-    url = f"{product.url}/simulation/fail-operation"
-    assert httpx.post(url, json=product_fault, headers=headers, trust_env=False, timeout=30).is_success
+    product.inject("fail-operation", vm, "password")
     failing = known.add("administrator's password that failed", "third-horse-battery")
     assert "guest" in _ended(client, client("cloudvm/setadminpwd", {"vm.id": vm, "pwd": failing}))
 

@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
-from api.up import REFUSALS, running
+from api.parts import REFUSALS
+from api.up import running
 from api.wire.client import StarVCenter
 from core.settings import Settings
 from tests.support.product import Product, command, host_ids, rows

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from api.wire.client import Answer, StarVCenter
 from core.timeseries.embedded import EmbeddedStore
-from tests.support.real import answers, eventually, server
-
-ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "api")
-START_SECONDS = 30.0
-_URL = re.compile(r"product_up .*?url=(http://\S+)")
-
-
-def environment(data: Path, settings: Mapping[str, object]) -> dict[str, str]:
-    """What the process is started with: none of the caller's own STARVC_ variables, and the source tree to import."""
-    named = {f"STARVC_{name.upper()}": str(value) for name, value in {"data_dir": data, **settings}.items()}
-    inherited = {name: "" for name in os.environ if name.startswith("STARVC_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", **named}
+from tests.support.process import COMMAND, Process, environment, inject
+from tests.support.real import eventually
 
 
 def command(data: Path, *arguments: str, seconds: float = 30.0, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -43,33 +27,18 @@ def command(data: Path, *arguments: str, seconds: float = 30.0, **settings: obje
     )
 
 
-class Product:
-    """`starvc up` on the data folder `folder/data`; the log of all its starts is `log`. Running between `start` and
-    `stop` or `kill`, and inside a `with` block."""
+class Product(Process):
+    """`starvc up`. Running between `start` and `stop` or `kill`, and inside a `with` block."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
-        self.data = folder / "data"
-        self.log = folder / "log"
-        self._folder = folder
+        super().__init__(folder, "up", **{"scrape_interval": 1, "sim_hosts": 2, "sim_vms": 6, **settings})
         self._token = str(settings.get("platform_token", ""))
-        self._env = environment(self.data, {"port": 0, "scrape_interval": 1, "sim_hosts": 2, "sim_vms": 6, **settings})
-        self._running = ExitStack()
         self._clients = ExitStack()
-        self.process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
-        self.url = ""
 
     def start(self) -> Self:
-        self.log.touch()
-        before, began = self.log.stat().st_size, time.monotonic()
-
-        def up() -> bool:
-            found = _URL.search(self.log.read_bytes()[before:].decode(errors="replace"))
-            self.url = found.group(1) if found else ""
-            return bool(found) and answers(f"{self.url}/health")
-
-        started = server([*COMMAND, "up"], up, self.log, self._env, START_SECONDS, self._folder)
-        self.process = self._running.enter_context(started)
+        began = time.monotonic()
+        super().start()
         self.start_seconds = time.monotonic() - began
         try:
             self.platform = self._clients.enter_context(self.client(self.platform_token))
@@ -82,20 +51,7 @@ class Product:
 
     def stop(self) -> None:
         self._clients.close()
-        self._running.close()
-        self.process = None
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.end(signal.SIGKILL)
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait; the exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        code = self.process.wait(20)
-        self.stop()
-        return code
+        super().stop()
 
     def client(self, token: str) -> StarVCenter:
         return StarVCenter(self.url, token, language="en")
@@ -110,28 +66,13 @@ class Product:
 
     def inject(self, action: str, target: str, device: str | None = None) -> None:
         """A fault of the simulated data centre, as `starvc sim` injects it."""
-        headers = {"KEY_TOKEN": self.platform_token}
-        url = f"{self.url}/simulation/{action}"
-        answer = httpx.post(
-            url, json={"target": target, "device": device}, headers=headers, timeout=30, trust_env=False
-        )
-        assert answer.is_success, answer.text
+        inject(self.url, self.platform_token, action, target, device)
 
     @contextmanager
     def store(self) -> Iterator[EmbeddedStore]:
         """The series as another process sees them."""
         with closing(EmbeddedStore.reader(self.data / "series")) as reader:
             yield reader
-
-    def metrics(self) -> str:
-        answer = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False)
-        assert answer.is_success
-        return answer.text
-
-    def errors(self) -> list[str]:
-        """Lines of the log that say that something is broken here."""
-        text = self.log.read_text("utf-8", errors="replace")
-        return [line for line in text.splitlines() if "[error" in line or "[critical" in line or "Traceback" in line]
 
     def __enter__(self) -> Self:
         return self.start()

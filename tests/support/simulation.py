@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.inventory import register
 from core.clock import SystemClock
 from core.db.engine import Database
+from tests.support.process import inject
 from tests.support.real import free_port, server
 
 _TOKEN = "a-token-of-the-simulation"
@@ -27,14 +26,7 @@ class Simulation:
     url: str
 
     def inject(self, action: str, target: str) -> None:
-        answer = httpx.post(
-            f"{self.url}/simulation/{action}",
-            json={"target": target},
-            headers={"KEY_TOKEN": _TOKEN},
-            timeout=30,
-            trust_env=False,
-        )
-        assert answer.is_success, answer.text
+        inject(self.url, _TOKEN, action, target)
 
 
 @contextmanager

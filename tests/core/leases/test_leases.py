@@ -101,7 +101,7 @@ def test_of_many_candidates_one_takes_it(database: Database, claimant: Make, clo
 
 def test_who_lost_it_writes_nothing(database: Database, claimant: Make, clock: VirtualClock) -> None:
     a, b = claimant("a"), claimant("b")
-    with closing(FencedDatabase(database.url.render_as_string(hide_password=False), a)) as fenced:
+    with closing(FencedDatabase(database, a)) as fenced:
         with pytest.raises(LeaseLost), fenced.platform(write=True):
             pytest.fail("it never had it")
         a.hold()
@@ -124,7 +124,7 @@ def test_nobody_takes_over_within_a_write(database: Database, claimant: Make, cl
     clock.advance(TTL)
     taken: list[int | None] = []
     candidate = threading.Thread(target=lambda: taken.append(b.hold()))
-    with closing(FencedDatabase(database.url.render_as_string(hide_password=False), a)) as fenced:
+    with closing(FencedDatabase(database, a)) as fenced:
         with fenced.platform(write=True):
             candidate.start()
             candidate.join(0.3)
