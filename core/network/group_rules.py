@@ -72,16 +72,9 @@ class GroupRuleDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VmRuleDetails:
+class VmRuleDetails(GroupRuleDetails):
     """`in_effect`: on every NIC of the VM that is in the group."""
 
-    id: str
-    sources: str
-    targets: str
-    direction: Direction
-    ports: str
-    protocol: Protocol | None
-    group_id: str
     group_name: str
     in_effect: bool
 
