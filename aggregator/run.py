@@ -15,6 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from aggregator.metrics import JOB_CPU, JOB_RUNS, JOB_SECONDS
+from core.db.engine import UNAVAILABLE
 from core.leases.leases import LeaseLost
 from core.timeseries.store import StoreUnavailable
 
@@ -63,6 +64,9 @@ def _run(job: Job) -> None:
         except StoreUnavailable as error:
             JOB_RUNS.labels(job.name, "unavailable").inc()
             _log.warning("job_waits_for_store", job=job.name, reason=str(error))
+        except UNAVAILABLE as error:
+            JOB_RUNS.labels(job.name, "unavailable").inc()
+            _log.warning("job_waits_for_database", job=job.name, reason=str(error))
         except LeaseLost as lost:
             JOB_RUNS.labels(job.name, "overtaken").inc()
             _log.info("job_overtaken", job=job.name, reason=str(lost))

@@ -12,6 +12,7 @@ from aggregator.rules.inventory import HostItem, HostNow, Inventory, VmItem
 from aggregator.rules.troubles import troubled_hosts
 from core.compute.rows import Disk, Nic, Vm
 from core.compute.state import judged_state
+from core.compute.template_rows import Template
 from core.db.content import content
 from core.hosts.rows import Host
 
@@ -78,7 +79,7 @@ class InventoryReader:
         vm: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
         device: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
     ) -> Sequence[str]:
-        attached = vm.is_not(None), device.is_not(None)
+        attached = vm.is_not(None), device.is_not(None), vm.not_in(select(Template.id))
         said = session.scalar(select(content(vm, device)).where(*attached)) or ""
         if said != self._devices_said.get(kind):
             rows = session.execute(select(vm, device).where(*attached))

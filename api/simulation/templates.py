@@ -13,7 +13,8 @@ from sqlalchemy import select
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.inventory import DEMO_TENANT
 from core.compute.inventory import DiskSpec, VmSpec, ensure_vms
-from core.compute.rows import Vm, VmState
+from core.compute.rows import VmState
+from core.compute.template_rows import Template
 from core.db.session import PlatformSession
 from core.drivers.compute import DiskWish, FromImage, VmAt, VmWish
 from core.drivers.simulated import machines
@@ -49,7 +50,7 @@ def register(session: PlatformSession, cloud: SimulatedCloud, now: datetime, *, 
     """They are in the data centre and in the inventory. Not `ship`: those only that are templates still; what was
     unmarked or deleted does not come back. May be repeated; the demo tenant must exist."""
     hosts = cloud.centre.hosts
-    kept = set(session.scalars(select(Vm.id).where(Vm.is_template)))
+    kept = set(session.scalars(select(Template.id)))
     placed = [
         (VmAt(hosts[position % len(hosts)].id, one.id), one)
         for position, one in enumerate(_SHIPPED)

@@ -21,7 +21,7 @@ from core.alarms.finding import Severity
 from core.alarms.machine import Change, Phase, Transition
 from core.alarms.metrics import TRANSITIONS
 from core.alarms.rows import ReliefWay
-from core.context import Context, Page
+from core.context import Context, Page, Role
 from core.db.search import exactly, only, page
 from core.errors import Conflict, Invalid
 from core.paging import Paged
@@ -103,7 +103,8 @@ class AlarmHistory(Paged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmEvent:
-    """`actor`: `system`, or the id of the token that was used. `severity_after` None: the alarm ended."""
+    """`actor`: `system`, or the id of the token that was used; `platform` for a tenant's caller if it was one of the
+    platform. `severity_after` None: the alarm ended."""
 
     alarm_id: str
     at: datetime
@@ -172,7 +173,7 @@ def history(at: Context, find: AlarmHistory) -> Page[AlarmEvent]:
     _existing(at, find.id)
     columns = select(rows.AlarmTransition).where(rows.AlarmTransition.alarm_id == find.id)
     found = page(at, columns, find, order=(rows.AlarmTransition.number,))
-    return Page(tuple(_event(transition) for (transition,) in found.rows), found.total)
+    return Page(tuple(_event(at, transition) for (transition,) in found.rows), found.total)
 
 
 def _existing(at: Context, id_: str) -> rows.Alarm:
@@ -212,6 +213,7 @@ def _note(at: Context, alarm: rows.Alarm, transition: Transition, note: str | No
             alarm_id=alarm.id, tenant_id=alarm.tenant_id, number=alarm.transitions, at=at.clock.now(),
             reason=note or "",
             change=transition.change, before=transition.before, after=transition.after, actor=at.caller.token_id,
+            actor_role=at.caller.role,
             severity_before=transition.severity_before, severity_after=transition.severity_after,
         )
     )  # fmt: skip
@@ -248,8 +250,10 @@ def _details(at: Context, alarm: rows.Alarm) -> AlarmDetails:
     )  # fmt: skip
 
 
-def _event(row: rows.AlarmTransition) -> AlarmEvent:
+def _event(at: Context, row: rows.AlarmTransition) -> AlarmEvent:
+    is_hidden = row.actor_role is Role.PLATFORM and not at.caller.is_platform
     return AlarmEvent(
         alarm_id=row.alarm_id, at=row.at, change=row.change, before=row.before, after=row.after,
-        severity_before=row.severity_before, severity_after=row.severity_after, reason=row.reason, actor=row.actor,
+        severity_before=row.severity_before, severity_after=row.severity_after, reason=row.reason,
+        actor=str(Role.PLATFORM) if is_hidden else row.actor,
     )  # fmt: skip

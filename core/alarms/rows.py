@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.alarms.finding import Severity
 from core.alarms.machine import Change, Phase
+from core.context import Role
 from core.db.types import Code, Row, TenantOwned, Word
 from core.timeseries.fields import Kind
 
@@ -119,7 +120,10 @@ class AlarmRule(Row):
 
 
 class AlarmTransition(Row, TenantOwned):
-    """History: what changed, from what, why, and who did it (`actor`: `system` or a token's id)."""
+    """History: what changed, from what, why, and who did it.
+
+    `actor`: `system` or a token's id; `actor_role`: of that token. A tenant is not told which token of the platform.
+    """
 
     __tablename__ = "alarm_transition"
     __table_args__ = (UniqueConstraint("alarm_id", "number"),)
@@ -137,6 +141,7 @@ class AlarmTransition(Row, TenantOwned):
     reason: Mapped[str] = mapped_column(String(1024), default="")
     reason_data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     actor: Mapped[str] = mapped_column(String(64), default="system")
+    actor_role: Mapped[Role | None] = mapped_column(Word(Role))
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
 
 

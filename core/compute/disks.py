@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from core.compute import locks, operations, volumes
@@ -149,7 +149,10 @@ def delete(at: Context, ref: DiskRef) -> Started[None]:
 
 
 def _existing(at: Context, id_: str) -> Disk:
-    return only(at.session, select(Disk).where(*exactly(Disk.id, id_)), "disk", id_)
+    """A disk of a VM, or a free volume; those of templates are nobody's. Raises NotFound."""
+    own = select(Disk).join(Vm, Vm.id == Disk.vm_id, isouter=True)
+    hanging = own.where(*exactly(Disk.id, id_), or_(Disk.vm_id.is_(None), Vm.id.is_not(None)))
+    return only(at.session, hanging, "disk", id_)
 
 
 def _ensure_hotplug(at: Context, vm: Vm) -> None:

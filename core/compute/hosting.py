@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from core.compute.placement import Candidate, Obstacle, Room, Wish, choose, shortage
 from core.compute.rows import Disk, Vm, VmState
 from core.db.guarded import changed
+from core.db.session import of_every_kind
 from core.drivers.compute import VmAt
 from core.errors import Conflict
 from core.hosts.rows import Host, HostState
@@ -73,7 +74,7 @@ def candidates(session: Session, served: Collection[str], overcommit: float) -> 
     hosts = session.scalars(select(Host)).all()
     used = _used(session)
     tenants: dict[str, dict[str, int]] = defaultdict(dict)
-    per_tenant = select(Vm.host_id, Vm.tenant_id, func.count()).where(~Vm.is_template, _COUNTS, Vm.host_id.is_not(None))
+    per_tenant = select(Vm.host_id, Vm.tenant_id, func.count()).where(_COUNTS, Vm.host_id.is_not(None))
     for host_id, tenant_id, count in session.execute(per_tenant.group_by(Vm.host_id, Vm.tenant_id)):
         assert host_id is not None
         tenants[host_id][tenant_id] = count
@@ -111,8 +112,8 @@ def _shortage_under_lock(session: Session, host_id: str, wish: Wish, overcommit:
 def _used(session: Session, *which: ColumnElement[bool]) -> dict[str, Wish]:
     """What is taken of each host that has VMs."""
     placed = (Vm.host_id.is_not(None), _COUNTS, *which)
-    vms = select(Vm.host_id, func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(*placed, ~Vm.is_template)
-    disks = select(Vm.host_id, func.sum(Disk.size_gb)).join(Disk, Disk.vm_id == Vm.id).where(*placed)
+    vms = select(Vm.host_id, func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(*placed)
+    disks = of_every_kind(select(Vm.host_id, func.sum(Disk.size_gb)).join(Disk, Disk.vm_id == Vm.id).where(*placed))
     sizes = {host_id: (vcpus, mb) for host_id, vcpus, mb in session.execute(vms.group_by(Vm.host_id)) if host_id}
     storage = {host_id: size for host_id, size in session.execute(disks.group_by(Vm.host_id)) if host_id}
     return {

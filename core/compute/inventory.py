@@ -7,11 +7,10 @@ states of hosts: those are written for new objects only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,14 +18,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from core.compute import operations
 from core.compute.rows import Disk, Nic, Vm, VmState
+from core.db.batches import batches
 from core.db.session import PlatformSession
 from core.db.types import Row
 from core.hosts.rows import Host, HostState, Origin
 from core.tenancy.rows import Quota
-
-T = TypeVar("T")
-_BATCH: Final = 500
-"""Rows of one statement: both databases limit the number of parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +129,9 @@ def _part(spec: VmSpec, part: DiskSpec | NicSpec, now: datetime) -> dict[str, An
 
 def _remove_others(session: PlatformSession, kind: type[Disk | Nic], vm_ids: Sequence[str], kept: set[str]) -> None:
     """Parts that the driver no longer has go first, so that their devices and addresses are free for the new ones."""
-    for batch in _batches(vm_ids):
+    for batch in batches(vm_ids):
         known = session.scalars(select(kind.id).where(kind.vm_id.in_(batch))).all()
-        for gone in _batches([id_ for id_ in known if id_ not in kept]):
+        for gone in batches([id_ for id_ in known if id_ not in kept]):
             if kind is Nic:
                 operations.drop_nics(session, gone)
             session.execute(delete(kind).where(kind.id.in_(gone)))
@@ -155,7 +151,7 @@ def _upsert(
 def _recount(session: PlatformSession, tenant_ids: Collection[str]) -> None:
     """What a driver reports exists, within the quota or not: the counters follow it."""
     for tenant_id in sorted(tenant_ids):
-        vms = (Vm.tenant_id == tenant_id, ~Vm.is_template, Vm.state != VmState.CREATE_FAILED)
+        vms = (Vm.tenant_id == tenant_id, Vm.state != VmState.CREATE_FAILED)
         used = {
             "cpu_used": _total(Vm.vcpus, *vms),
             "memory_mb_used": _total(Vm.memory_mb, *vms),
@@ -171,9 +167,3 @@ def _under_way(session: PlatformSession) -> set[str]:
 
 def _total(column: InstrumentedAttribute[int], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.coalesce(func.sum(column), 0)).where(*conditions).scalar_subquery()
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH)):
-        yield batch

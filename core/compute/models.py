@@ -13,6 +13,7 @@ from core.compute.model_rows import TYPES, Entry
 from core.compute.rows import Vm
 from core.context import Context
 from core.db.search import exactly, only
+from core.db.session import of_every_kind
 from core.errors import Conflict, Invalid
 from core.ids import new_id
 
@@ -114,7 +115,7 @@ def delete(at: Context, ref: EntryRef) -> None:
             raise Conflict("dictionary entry", entry.id, f"has {users} models")
     else:
         using = (Vm.model_code == entry.value, Vm.type_code == entry.type)
-        users = at.session.scalar(select(func.count()).select_from(Vm).where(*using))
+        users = at.session.scalar(of_every_kind(select(func.count())).select_from(Vm).where(*using))
         if users:
             raise Conflict("dictionary entry", entry.id, f"{users} VMs have it")
     at.session.delete(entry)

@@ -25,6 +25,7 @@ from core.compute.hosting import find_home
 from core.compute.placement import Wish
 from core.compute.rows import Disk, Nic, Vm, VmLock, VmState
 from core.context import Context
+from core.db.session import of_every_kind
 from core.drivers.compute import DiskWish, FromImage, FromVm, NicWish, Refused, VmAt, VmWish
 from core.errors import Conflict, Invalid
 from core.hosts import storages
@@ -236,7 +237,7 @@ def _origin(session: Session, task: TaskFacts) -> FromImage | FromVm:
     if _TEMPLATE not in task.arguments:
         return FromImage(task.text(_IMAGE))
     template_id = task.text(_TEMPLATE)
-    host_id = session.scalar(select(Vm.host_id).where(Vm.id == template_id))
+    host_id = session.scalar(of_every_kind(select(Vm.host_id)).where(Vm.id == template_id))
     if host_id is None:
         raise Conflict("template", template_id, "has no host")
     return FromVm(VmAt(host_id, template_id))

@@ -69,7 +69,7 @@ def require(at: Context, vm_id: str, capability: str) -> None:
 
 def existing(session: Session, vm_id: str) -> Vm:
     """A VM as it is now. Raises NotFound, also for another tenant's and for a template."""
-    own = select(Vm).where(*exactly(Vm.id, vm_id), ~Vm.is_template).execution_options(populate_existing=True)
+    own = select(Vm).where(*exactly(Vm.id, vm_id)).execution_options(populate_existing=True)
     return only(session, own, "VM", vm_id)
 
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from core.db.types import Code, Row, Shared, TenantOwned
+from core.db.types import Code, OneKind, Row, Shared, TenantOwned
 from core.hosts.rows import HostState
 from core.sealing import Sealed, SealedText
 
@@ -47,9 +56,10 @@ class VmLock(IntEnum):
     CHANGING = 15
 
 
-class Vm(Row, TenantOwned):
+class Vm(Row, TenantOwned, OneKind):
     """`domain_uuid` is the hypervisor's name of the VM: exporter pages are matched by it. `nested`: VMs run inside it.
-    `template_id`: what it was cloned from; that may be gone by now.
+    `template_id`: what it was cloned from; that may be gone by now. Rows with `is_template` are no VMs: statements do
+    not see them unless they are `of_every_kind` (`core.db.session`).
 
     `host_state` repeats its host's state, written in the same transactions: a tenant's session sees no hosts, and yet
     the VMs of a suspected host are shown as such (`core.compute.state`). `lock_task` holds the lock
@@ -63,12 +73,12 @@ class Vm(Row, TenantOwned):
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), index=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"))
     host_id: Mapped[str | None] = mapped_column(ForeignKey("host.id"), index=True)
     host_state: Mapped[HostState] = mapped_column(Code(HostState), default=HostState.RUNNING)
     name: Mapped[str] = mapped_column(String(128), index=True)
     description: Mapped[str] = mapped_column(String(1024), default="")
-    created_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime]
     state: Mapped[VmState] = mapped_column(Code(VmState), default=VmState.RUNNING)
     lock: Mapped[VmLock] = mapped_column(Code(VmLock), default=VmLock.NONE)
     lock_task: Mapped[str | None] = mapped_column(ForeignKey("task.id"), index=True)
@@ -86,6 +96,15 @@ class Vm(Row, TenantOwned):
 
     disks: Mapped[list[Disk]] = relationship(lazy="raise", viewonly=True)
     nics: Mapped[list[Nic]] = relationship(lazy="raise", viewonly=True, order_by="Nic.position")
+
+    @classmethod
+    def of_kind(cls) -> ColumnElement[bool]:
+        return cls.is_template == false()
+
+
+Index("ix_vm_page", Vm.is_template, Vm.created_at.desc(), Vm.id)
+Index("ix_vm_tenant_page", Vm.tenant_id, Vm.is_template, Vm.created_at.desc(), Vm.id)
+"""The order in which VMs are searched, and what is counted: a page costs what it holds, whatever is before it."""
 
 
 class Disk(Row, TenantOwned):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Mapped, column_property
 
 from core.compute.rows import Disk, Vm
-from core.db.types import Row, Shared
+from core.db.types import OneKind, Row, Shared
 
 
-class Template(Row, Shared):
-    """A VM, and only if `is_template` something to be shown: every statement asks for that."""
+class Template(Row, Shared, OneKind):
+    """A row of the VMs that is marked as a template."""
 
     __table__ = Vm.__table__
     __mapper_args__ = {  # noqa: RUF012
@@ -29,12 +30,21 @@ class Template(Row, Shared):
     type_code: Mapped[str] = column_property(Vm.__table__.c.type_code)
     model_code: Mapped[str] = column_property(Vm.__table__.c.model_code)
 
+    @classmethod
+    def of_kind(cls) -> ColumnElement[bool]:
+        return cls.is_template == true()
 
-class TemplateDisk(Row, Shared):
-    """A disk, to be joined with its template."""
+
+class TemplateDisk(Row, Shared, OneKind):
+    """A disk of a template."""
 
     __table__ = Disk.__table__
     __mapper_args__ = {"include_properties": ["id", "vm_id", "device", "size_gb"]}  # noqa: RUF012
     vm_id: Mapped[str | None] = column_property(Disk.__table__.c.vm_id)
     device: Mapped[str | None] = column_property(Disk.__table__.c.device)
     size_gb: Mapped[int] = column_property(Disk.__table__.c.size_gb)
+
+    @classmethod
+    def of_kind(cls) -> ColumnElement[bool]:
+        vms = Vm.__table__.c
+        return cls.vm_id.in_(select(vms.id).where(vms.is_template))

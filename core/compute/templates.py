@@ -29,6 +29,7 @@ from core.compute.vms import VmRef
 from core.context import Context, Page
 from core.db.guarded import changed
 from core.db.search import containing, exactly, only, page
+from core.db.session import of_every_kind
 from core.drivers.compute import VmAt
 from core.errors import Conflict, Invalid
 from core.paging import Paged
@@ -88,7 +89,7 @@ def add(at: Context, ref: VmRef) -> TemplateRef:
         raise Locked(vm.id, vm.lock)
     if vm.state is not VmState.STOPPED:
         raise Conflict("VM", vm.id, "is not stopped: only a stopped VM becomes a template")
-    free = (Vm.id == vm.id, Vm.lock == VmLock.NONE, Vm.state == VmState.STOPPED, ~Vm.is_template)
+    free = (Vm.id == vm.id, Vm.lock == VmLock.NONE, Vm.state == VmState.STOPPED)
     if not changed(at.session, update(Vm).where(*free).values(is_template=True)):
         raise Conflict("VM", vm.id, "was changed at the same time")
     at.session.refresh(vm)
@@ -99,7 +100,7 @@ def add(at: Context, ref: VmRef) -> TemplateRef:
 def remove(at: Context, ref: TemplateRef) -> None:
     """It is a stopped VM of its tenant again; VMs that were cloned from it stay. Raises NotFound, QuotaExceeded,
     Conflict while it is being cloned, or when its host has no room for it."""
-    template = select(Vm).where(*exactly(Vm.id, ref.id), Vm.is_template)
+    template = of_every_kind(select(Vm)).where(*exactly(Vm.id, ref.id), Vm.is_template)
     vm = only(at.session, template.with_for_update(), "template", ref.id)
     clones = _clones(at.session, vm.id)
     if clones:
@@ -114,16 +115,14 @@ def remove(at: Context, ref: TemplateRef) -> None:
 
 def search(at: Context, find: FindTemplates) -> Page[TemplateDetails]:
     """All templates, newest first."""
-    columns = select(Template).where(
-        Template.is_template, *exactly(Template.id, find.id), *containing(Template.name, find.name)
-    )
+    columns = select(Template).where(*exactly(Template.id, find.id), *containing(Template.name, find.name))
     found = page(at, columns, find, order=(Template.created_at.desc(), Template.id))
     return Page(tuple(_details(at, template) for (template,) in found.rows), found.total)
 
 
 def existing(session: Session, template_id: str) -> Original:
     """The template, which stays one until the transaction ends. Raises Invalid."""
-    marked = select(Template).where(*exactly(Template.id, template_id), Template.is_template)
+    marked = select(Template).where(*exactly(Template.id, template_id))
     template = session.scalars(marked.with_for_update(read=True)).one_or_none()
     if template is None:
         raise Invalid("template_id", "there is no such template", "a template, or a model instead")
@@ -138,10 +137,8 @@ def _power_of(vm: Vm) -> Amounts:
 
 
 def _disks(session: Session, template_id: str) -> dict[str, int]:
-    joined = select(TemplateDisk).join(Template, Template.id == TemplateDisk.vm_id)
-    disks = session.scalars(
-        joined.where(Template.id == template_id, Template.is_template).order_by(TemplateDisk.device)
-    )
+    own = select(TemplateDisk).where(TemplateDisk.vm_id == template_id)
+    disks = session.scalars(own.order_by(TemplateDisk.device))
     return {disk.device: disk.size_gb for disk in disks if disk.device is not None}
 
 
@@ -156,7 +153,7 @@ def _details(at: Context, template: Template) -> TemplateDetails:
     if at.caller.is_platform:
         clones = _clones(at.session, template.id)
         lock = VmLock.BEING_CLONED if clones else VmLock.NONE
-        tenant_id = at.session.scalar(select(Vm.tenant_id).where(Vm.id == template.id))
+        tenant_id = at.session.scalar(of_every_kind(select(Vm.tenant_id)).where(Vm.id == template.id))
     return TemplateDetails(
         id=template.id, name=template.name, description=template.description, created_at=template.created_at,
         vcpus=template.vcpus, memory_mb=template.memory_mb, storage_gb=sum(_disks(at.session, template.id).values()),

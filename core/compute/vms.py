@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Annotated
 
 from annotated_types import MaxLen, MinLen
@@ -122,13 +123,14 @@ def switch_firewall(at: Context, want: SwitchFirewall) -> None:
         plugging.guarded(at.session, vm.id)
 
 
+@cache
 def _columns() -> _Columns:
     vm, nic = rows.Vm, rows.Nic
     first_ip = select(nic.ip).where(nic.vm_id == vm.id).order_by(nic.position).limit(1).correlate(vm).scalar_subquery()
     return select(
         vm.id, vm.name, vm.description, vm.created_at, shown_state(), vm.lock, vm.vcpus, vm.memory_mb, vm.type_code,
         vm.model_code, vm.host_id, first_ip,
-    ).where(~vm.is_template)  # fmt: skip
+    )  # fmt: skip
 
 
 def _having_ip(ip: str | None) -> tuple[ColumnElement[bool], ...]:

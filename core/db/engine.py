@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from core.db import tables
 from core.db.migrations import upgrade
@@ -29,9 +30,21 @@ from core.settings import Settings
 
 METADATA: Final = tables.METADATA
 """Tables refer to each other by name: whoever has a database has all of them."""
+SQLITE_FILE: Final = "starvc.db"
+"""In the data folder, unless the settings name another database."""
 BUSY_SECONDS: Final = 30.0
 """How long a writer waits for the others (SQLite), and how long any statement may take (PostgreSQL)."""
+LINK_SECONDS: Final = 5
+"""How long a PostgreSQL may leave us without a word, connected or connecting, until it counts as away."""
+UNAVAILABLE: Final = (OperationalError, InterfaceError, NoneFree)
+"""What a session raises while the database is away, starting or too slow. Whether a commit under way was done is not
+known then."""
 
+_LINK: Final = {
+    "tcp_user_timeout": LINK_SECONDS * 1000, "keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 3,
+}  # fmt: skip
+"""Of libpq: how long what was sent may stay unacknowledged (ms), and how a silent server is asked whether it is
+there."""
 _MODE: Final = "starvc_mode"
 _READ: Final = {_MODE: "read"}
 _WRITE: Final = {_MODE: "write"}
@@ -96,7 +109,7 @@ def open_database(settings: Settings) -> Database:
     """The database that the settings name; by default SQLite in the data folder."""
     if settings.database_url is not None:
         return Database(settings.database_url)
-    return Database(f"sqlite:///{settings.data_dir / 'starvc.db'}")
+    return Database(f"sqlite:///{settings.data_dir / SQLITE_FILE}")
 
 
 def _parsed(text: str) -> URL:
@@ -137,19 +150,27 @@ def _lower(text: str | None) -> str | None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get(_MODE) == "write"
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    """Only the statement that may fail goes through SQLAlchemy: there it costs ten times as much."""
+    cursor, mode = connection.connection.cursor(), connection.get_execution_options().get(_MODE)
+    if connection.info.get(_MODE) != mode:
+        cursor.execute(f"PRAGMA query_only={'OFF' if mode == 'write' else 'ON'}")
+        connection.info[_MODE] = mode
+    if mode == "write":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        cursor.execute("BEGIN")
 
 
 def _postgresql(url: URL) -> Engine:
+    """A cut link says nothing: without limits of its own the kernel would wait a quarter of an hour for what it sent,
+    and for ever for an answer."""
     milliseconds = int(BUSY_SECONDS * 1000)
     options = (
         f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
     )
     return create_engine(
         url,
-        connect_args={"options": options, "connect_timeout": 10, "application_name": "starvc"},
+        connect_args={"options": options, "application_name": "starvc", "connect_timeout": LINK_SECONDS, **_LINK},
         hide_parameters=True,
         pool_size=10,
         max_overflow=30,

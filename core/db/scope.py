@@ -9,10 +9,11 @@ brought into that very SELECT.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Delete, Select, Table, Update
 from sqlalchemy.sql import Executable
+from sqlalchemy.sql.cache_key import HasCacheKey
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement, ColumnClause, TextClause
 from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, HasHints, HasPrefixes, HasSuffixes, TableClause
@@ -27,6 +28,10 @@ _PLACES_OF_TEXT = ("_prefixes", "_suffixes", "_hints", "_statement_hints")
 """Where SQLAlchemy keeps what `prefix_with`, `suffix_with` and `with_hint` add: no traversal leads there."""
 
 
+_judged: Final[set[tuple[Any, ...]]] = set()
+_MOST_JUDGED: Final = 10_000
+
+
 class Unscoped(Exception):
     """A tenant's session was given something that it cannot confine to the tenant. A fault of the program, never of the
     caller.
@@ -37,8 +42,23 @@ class Unscoped(Exception):
 
 
 def refuse_unreachable(statement: Executable) -> None:
-    """Raises Unscoped for a statement that a tenant filter would not reach everywhere."""
-    root: object = statement
+    """Raises Unscoped for a statement that a tenant filter would not reach everywhere.
+
+    What was judged well is not judged again. Two statements are the same here when SQLAlchemy itself takes one for the
+    other: when it runs the SQL of the first for the second.
+    """
+    assert isinstance(statement, HasCacheKey)
+    found = statement._generate_cache_key()  # noqa: SLF001 - SQLAlchemy has no public way to ask
+    if found is not None and found.key in _judged:
+        return
+    _judge_all(statement)
+    if found is not None:
+        if len(_judged) >= _MOST_JUDGED:
+            _judged.clear()
+        _judged.add(found.key)
+
+
+def _judge_all(root: object) -> None:
     assert isinstance(root, ExternallyTraversible)
     pending = [root]
     if isinstance(root, (Update, Delete)):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from core.context import Context, Page
+from core.db.folding import folded_like
 from core.errors import NotFound
 from core.paging import Paged, window
 
@@ -39,7 +40,7 @@ def containing(column: InstrumentedAttribute[str], wanted: str | None) -> tuple[
     if _unstorable(wanted):
         return (false(),)
     literal = wanted.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return (func.lower(column).like(func.lower(f"%{literal}%"), escape="/"),)
+    return (folded_like(column, f"%{literal}%"),)
 
 
 def only(session: Session, wanted: Select[T], kind: str, id_: str) -> T:
@@ -59,10 +60,11 @@ def page(
     if wanted.limit is None:
         everything = tuple(at.session.execute(ordered))
         return Page(everything, len(everything))
-    total = at.session.execute(columns.with_only_columns(func.count(), maintain_column_froms=True)).scalar_one()
-    if wanted.offset >= total:
-        return Page((), total)
-    return Page(tuple(at.session.execute(ordered.offset(wanted.offset).limit(wanted.limit))), total)
+    rows = tuple(at.session.execute(ordered.offset(wanted.offset).limit(wanted.limit)))
+    if len(rows) < wanted.limit and (rows or wanted.offset == 0):
+        return Page(rows, wanted.offset + len(rows))  # the last page says how many there are
+    counting = columns.with_only_columns(func.count(), maintain_column_froms=True)
+    return Page(rows, at.session.execute(counting).scalar_one())
 
 
 def _unstorable(wanted: object) -> bool:

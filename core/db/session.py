@@ -12,13 +12,24 @@ leak. What is left over is closed elsewhere:
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from sqlalchemy import Engine, event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
+from sqlalchemy.sql import Executable
 
 from core.db.scope import Unscoped, refuse_unreachable
-from core.db.types import TenantOwned
+from core.db.types import OneKind, TenantOwned
+
+S = TypeVar("S", bound=Executable)
+
+_EVERY_KIND: Final = "starvc_every_kind"
+_OWN_KIND: Final = with_loader_criteria(OneKind, lambda row: row.of_kind(), include_aliases=True)
+
+
+def of_every_kind(statement: S) -> S:
+    """The statement sees all rows of the tables of `OneKind` classes: for what a row takes or holds, whatever it is."""
+    return statement.execution_options(**{_EVERY_KIND: True})
 
 
 class PlatformSession(Session):
@@ -67,6 +78,16 @@ def _confine(state: ORMExecuteState) -> None:
     state.statement = state.statement.options(
         with_loader_criteria(TenantOwned, lambda row: row.tenant_id == tenant_id, include_aliases=True)
     )
+    _keep_to_kind(state)
+
+
+@event.listens_for(PlatformSession, "do_orm_execute")
+def _keep_to_kind(state: ORMExecuteState) -> None:
+    """Of objects that the session was allowed to load, columns are loaded as they are; so is what is refreshed."""
+    if not state.is_orm_statement or state.is_from_statement or state.is_insert or state.is_column_load:
+        return
+    if not state.is_executemany and not state.execution_options.get(_EVERY_KIND, False):
+        state.statement = state.statement.options(_OWN_KIND)
 
 
 @event.listens_for(TenantSession, "before_flush")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import TypeVar
 
-from sqlalchemy import DateTime, Dialect, Integer, MetaData, String
+from sqlalchemy import ColumnElement, DateTime, Dialect, Integer, MetaData, String, true
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -85,6 +85,16 @@ class Row(DeclarativeBase):
 
 class Shared:
     """Mark of rows that all tenants may read and none may write: they say nothing about anybody."""
+
+
+class OneKind:
+    """Mark of classes that see only some rows of a table, which they share with others: every session adds `of_kind` to
+    every statement on them (`core.db.session`)."""
+
+    @classmethod
+    def of_kind(cls) -> ColumnElement[bool]:
+        """Which rows these are."""
+        return true()
 
 
 class TenantOwned:

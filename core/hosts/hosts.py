@@ -14,6 +14,7 @@ from sqlalchemy import select
 from core.compute.rows import Vm
 from core.context import Context, Page
 from core.db.search import exactly, only, page
+from core.db.session import of_every_kind
 from core.errors import Conflict, Invalid
 from core.hosts import rows
 from core.hosts.rows import HostState, Origin
@@ -123,10 +124,10 @@ def set_maintenance(at: Context, want: SetMaintenance) -> None:
 
 
 def delete(at: Context, ref: HostRef) -> None:
-    """Forget a host. Raises Conflict while VMs, running or not, are placed on it, naming them."""
+    """Forget a host. Raises Conflict while VMs, running or not, or templates are placed on it, naming them."""
     host = _existing(at, ref.id)
-    names = at.session.scalars(select(Vm.name).where(Vm.host_id == host.id).order_by(Vm.name)).all()
-    if names:
+    on_it = of_every_kind(select(Vm.name)).where(Vm.host_id == host.id).order_by(Vm.name)
+    if names := at.session.scalars(on_it).all():
         raise Conflict("host", host.id, f"VMs are on it: {some(names)}")
     at.session.delete(host)
     at.session.flush()

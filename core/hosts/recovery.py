@@ -69,7 +69,7 @@ def plan_for(session: Session, dead_id: str, origin: Origin, overcommit: float) 
     size = select(func.coalesce(func.sum(Disk.size_gb), 0)).where(Disk.vm_id == Vm.id).correlate(Vm).scalar_subquery()
     ran = select(
         Vm.id, Vm.tenant_id, Vm.vcpus, Vm.memory_mb, Vm.state, Vm.lock, Vm.ha_enabled, size
-    ).where(Vm.host_id == dead_id, ~Vm.is_template, Vm.state != VmState.STOPPED)  # fmt: skip
+    ).where(Vm.host_id == dead_id, Vm.state != VmState.STOPPED)  # fmt: skip
     lock_all(session)
     guests = [Guest(*row) for row in session.execute(ran)]
     if not guests:

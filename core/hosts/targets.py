@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Vm
 from core.db.content import content
+from core.db.session import of_every_kind
 from core.errors import Invalid
 from core.hosts.rows import Host
 
@@ -47,7 +48,7 @@ class Target:
 def list_targets(session: Session) -> tuple[Target, ...]:
     """All targets of the inventory, sorted by id. The session is the platform's: targets cross tenants."""
     vms: dict[str, dict[str, str]] = {}
-    placed = select(Vm.host_id, Vm.domain_uuid, Vm.id).where(Vm.host_id.is_not(None))
+    placed = of_every_kind(select(Vm.host_id, Vm.domain_uuid, Vm.id)).where(Vm.host_id.is_not(None))
     for host_id, domain, vm_id in session.execute(placed):
         assert host_id is not None
         vms.setdefault(host_id, {})[domain] = vm_id
@@ -66,7 +67,7 @@ class TargetReader:
 
     def read(self, session: Session) -> tuple[Target, ...]:
         hosts = select(content(Host.id, Host.exporter_url, Host.vm_exporter_url))
-        vms = select(content(Vm.id, Vm.host_id, Vm.domain_uuid)).where(Vm.host_id.is_not(None))
+        vms = of_every_kind(select(content(Vm.id, Vm.host_id, Vm.domain_uuid))).where(Vm.host_id.is_not(None))
         said = session.scalar(hosts), session.scalar(vms)
         if said != self._said:
             self._targets, self._said = list_targets(session), said

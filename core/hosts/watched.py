@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from core.compute.hosting import lock_all
 from core.compute.rows import Vm
 from core.db.guarded import changed
+from core.db.session import of_every_kind
 from core.hosts import metrics
 from core.hosts.events import Note, record_note, record_transition
 from core.hosts.recovery import move, plan_for
@@ -100,7 +101,8 @@ def renew(session: Session, hosts: Iterable[Watched]) -> None:
     for host in hosts:
         session.execute(_as_decided(host).values(deadline=host.status.deadline))
     own = select(Host.state).where(Host.id == Vm.host_id).scalar_subquery()
-    session.execute(update(Vm).where(Vm.host_id.is_not(None), Vm.host_state != own).values(host_state=own))
+    behind = of_every_kind(update(Vm)).where(Vm.host_id.is_not(None), Vm.host_state != own)
+    session.execute(behind.values(host_state=own))
 
 
 def recover_again(
@@ -130,7 +132,7 @@ def _enter(session: Session, decision: Decision, detector: str) -> bool:
     if not changed(session, statement):
         metrics.RACES_LOST.inc()
         return False
-    session.execute(update(Vm).where(Vm.host_id == host.id).values(host_state=after.state))
+    session.execute(of_every_kind(update(Vm)).where(Vm.host_id == host.id).values(host_state=after.state))
     for change in decision.transitions:
         record_transition(session, host.id, detector, change)
         metrics.TRANSITIONS.labels(int(change.from_state), int(change.to_state)).inc()

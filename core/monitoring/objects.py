@@ -67,7 +67,7 @@ def measurable(at: Context, watched: Watched, ids: Sequence[str]) -> Mapping[str
             raise Forbidden("monitoring of hosts needs a platform token")
         running = dict.fromkeys(at.session.scalars(select(Host.id).where(Host.id.in_(ids))), True)
     else:
-        found = at.session.execute(select(Vm.id, shown_state()).where(Vm.id.in_(ids), ~Vm.is_template))
+        found = at.session.execute(select(Vm.id, shown_state()).where(Vm.id.in_(ids)))
         running = {id_: state is VmState.RUNNING for id_, state in found}
     return {id_: running[id_] for id_ in dict.fromkeys(ids) if id_ in running}
 

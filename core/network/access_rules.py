@@ -21,6 +21,7 @@ from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.guarded import changed
 from core.db.search import containing, exactly, only, page
+from core.db.session import of_every_kind
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from core.network import filters, nodes
@@ -118,7 +119,7 @@ def search(at: Context, find: FindAccessRules) -> Page[AccessRuleDetails]:
     """Newest first. Raises Invalid for ports that cannot be."""
     rule = AccessRule
     columns = (
-        select(rule, Vm.name, Router.id, Router.name, TenantName.name)
+        of_every_kind(select(rule, Vm.name, Router.id, Router.name, TenantName.name))
         .join(Nic, Nic.id == rule.nic_id)
         .join(Vm, Vm.id == Nic.vm_id)
         .join(TenantName, TenantName.tenant_id == rule.tenant_id)
@@ -195,7 +196,7 @@ def _side(want: AddAccessRule, name: str, direction: Direction, ip: str) -> str:
 
 
 def _locked_nic(at: Context, ip: str) -> Nic:
-    having = select(Nic.id, Nic.vpc_id).join(Vm, Vm.id == Nic.vm_id).where(Nic.ip == ip, ~Vm.is_template)
+    having = select(Nic.id, Nic.vpc_id).join(Vm, Vm.id == Nic.vm_id).where(Nic.ip == ip)
     found = at.session.execute(having).all()
     if len(found) > 1:
         raise Conflict("NIC", ip, f"{len(found)} NICs have this address")

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from core.compute.rows import Vm
 from core.context import Context
 from core.db.guarded import written
+from core.db.session import of_every_kind
 from core.errors import Conflict, Invalid
 from core.naming import some
 from core.network import balancers, nodes, outer, routers, vpcs
@@ -62,8 +63,8 @@ def detach(at: Context, want: DetachVpc) -> None:
     if router_id is None:
         raise Conflict("private network", vpc.id, "is attached to no router")
     outer.lock_router(at.session, router_id)
-    mapped = select(Vm.name).join(NatMapping, NatMapping.vm_id == Vm.id).where(NatMapping.vpc_id == vpc.id)
-    if names := at.session.scalars(mapped.distinct().order_by(Vm.name)).all():
+    mapped = of_every_kind(select(Vm.name)).join(NatMapping, NatMapping.vm_id == Vm.id)
+    if names := at.session.scalars(mapped.where(NatMapping.vpc_id == vpc.id).distinct().order_by(Vm.name)).all():
         raise Conflict("private network", vpc.id, f"VMs in it are mapped: {some(names)}")
     if users := balancers.in_network(at.session, vpc.id):
         raise Conflict("private network", vpc.id, f"load balancers listen or have nodes in it: {some(users)}")

@@ -6,7 +6,7 @@ while the tenant and the router are locked (`core.network.balancers.locked`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
+from core.db.batches import batches
 from core.db.guarded import written
 from core.db.search import containing, exactly, only, page
 from core.db.session import PlatformSession
@@ -28,9 +29,6 @@ from core.network.balancer_rows import BackEnd, Balancer
 from core.network.balancers import Order, Port
 from core.network.router_rows import RouterVpc
 from core.paging import Paged
-
-_BATCH: Final = 500
-"""Ids of one statement: both databases limit the number of parameters."""
 
 _REACHABLE: Final = "an address of the VM in a private network that is attached to the load balancer's router"
 
@@ -164,7 +162,7 @@ def record_health(session: PlatformSession, health: Mapping[str, bool]) -> None:
     """What the network driver sees of nodes, by their ids: whether they answer. Ids of no nodes are passed over; who is
     not named keeps what was seen last."""
     for healthy in (True, False):
-        for batch in _batches([id_ for id_, seen in health.items() if seen is healthy]):
+        for batch in batches([id_ for id_, seen in health.items() if seen is healthy]):
             news = or_(BackEnd.healthy.is_(None), BackEnd.healthy != healthy)
             seen = update(BackEnd).where(BackEnd.id.in_(batch), news).values(healthy=healthy)
             written(session, seen)
@@ -189,7 +187,7 @@ def _locked(session: Session, id_: str) -> tuple[Balancer, BackEnd]:
 
 def _nic(session: Session, balancer: Balancer, want: NewBackEnd) -> Nic:
     ip = traffic.address(want.address, "address")
-    own = (*exactly(Vm.id, want.vm_id), Vm.tenant_id == balancer.tenant_id, ~Vm.is_template)
+    own = (*exactly(Vm.id, want.vm_id), Vm.tenant_id == balancer.tenant_id)
     vm_id = session.scalar(select(Vm.id).where(*own))
     if vm_id is None:
         raise NotFound("VM", want.vm_id)
@@ -206,10 +204,6 @@ def _refuse_known(session: Session, balancer_id: str, ip: str, port: int) -> Non
     same = (BackEnd.balancer_id == balancer_id, BackEnd.ip == ip, BackEnd.port == port)
     if session.scalar(select(BackEnd.id).where(*same)) is not None:
         raise Conflict("load balancer", balancer_id, f"has the node {ip}:{port} already")
-
-
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
 
 
 def _details(row: BackEnd) -> BackEndDetails:

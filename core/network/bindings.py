@@ -82,7 +82,7 @@ def search(at: Context, find: FindBound) -> Page[NicDetails]:
 def _existing(at: Context, nic_ids: tuple[str, ...]) -> list[Nic]:
     """The NICs, locked; those of templates are nobody's. Raises NotFound for the first that does not exist."""
     wanted = [nic_id for nic_id in nic_ids if "\0" not in nic_id]
-    of_vms = select(Nic.id).join(Vm, Vm.id == Nic.vm_id).where(Nic.id.in_(wanted), ~Vm.is_template)
+    of_vms = select(Nic.id).join(Vm, Vm.id == Nic.vm_id).where(Nic.id.in_(wanted))
     nics = filters.lock_nics(at.session, at.session.scalars(of_vms).all())
     known = {nic.id for nic in nics}
     for nic_id in nic_ids:

@@ -23,6 +23,7 @@ from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.guarded import written
 from core.db.search import containing, exactly, only, page
+from core.db.session import of_every_kind
 from core.errors import Conflict, Invalid
 from core.ids import new_id
 from core.naming import some
@@ -105,7 +106,7 @@ def create(at: Context, want: CreateGroup) -> CreatedGroup:
 def delete(at: Context, ref: GroupRef) -> None:
     """With its rules. Raises NotFound; Conflict while NICs are bound to it, naming their VMs."""
     group = locked(at.session, ref.id)
-    bound = select(Vm.name).join(Nic, Nic.vm_id == Vm.id).join(GroupMember, GroupMember.nic_id == Nic.id)
+    bound = of_every_kind(select(Vm.name)).join(Nic, Nic.vm_id == Vm.id).join(GroupMember, GroupMember.nic_id == Nic.id)
     names = at.session.scalars(bound.where(GroupMember.group_id == group.id).distinct().order_by(Vm.name)).all()
     if names:
         raise Conflict("security group", group.id, f"VMs are bound to it: {some(names)}")

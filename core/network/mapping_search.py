@@ -12,6 +12,7 @@ from sqlalchemy import select
 from core.compute.rows import Vm
 from core.context import Context, Page
 from core.db.search import containing, exactly, page
+from core.db.session import of_every_kind
 from core.errors import NotFound
 from core.network import traffic
 from core.network.outer_rows import NatMapping, NatType, Transport
@@ -73,7 +74,8 @@ class MappingDetails:
 
 def of_ips(at: Context, find: FindIpMappings) -> Page[IpMapping]:
     """Newest first."""
-    columns = select(NatMapping.id, Vm.id, Vm.name, NatMapping.outer_ip).join(Vm, Vm.id == NatMapping.vm_id)
+    held = of_every_kind(select(NatMapping.id, Vm.id, Vm.name, NatMapping.outer_ip))
+    columns = held.join(Vm, Vm.id == NatMapping.vm_id)
     wanted = (*containing(Vm.name, find.vm_name), *containing(NatMapping.outer_ip, find.outer_ip))
     found = page(at, columns.where(NatMapping.type == NatType.IP, *wanted), find, order=_NEWEST)
     return Page(
@@ -85,7 +87,7 @@ def of_ips(at: Context, find: FindIpMappings) -> Page[IpMapping]:
 def search(at: Context, find: FindMappings) -> Page[MappingDetails]:
     """Newest first. Raises NotFound for another tenant."""
     own_tenant(at, find.tenant_id)
-    columns = select(NatMapping, Vm.name).join(Vm, Vm.id == NatMapping.vm_id)
+    columns = of_every_kind(select(NatMapping, Vm.name)).join(Vm, Vm.id == NatMapping.vm_id)
     wanted = columns.where(
         *exactly(NatMapping.outer_ip, find.outer_ip),
         *exactly(NatMapping.type, find.type),

@@ -83,7 +83,7 @@ def connect(at: Context, want: ConnectVm) -> ConnectedVm:
     """The first NIC of the VM that is behind a router gets an outer IP of its own. Raises NotFound, Invalid,
     QuotaExceeded; Conflict when there is no such NIC, or it has one already, or none is free."""
     sources = str(Blocks.parse(want.sources, "sources"))
-    vm = only(at.session, select(Vm).where(*exactly(Vm.id, want.vm_id), ~Vm.is_template), "VM", want.vm_id)
+    vm = only(at.session, select(Vm).where(*exactly(Vm.id, want.vm_id)), "VM", want.vm_id)
     outer.lock_tenant(at.session, vm.tenant_id)
     end = _behind(at.session, Nic.vm_id == vm.id)
     if end is None:
@@ -103,7 +103,7 @@ def map_port(at: Context, want: MapPort) -> None:
     no router."""
     sources = str(Blocks.parse(want.sources, "sources"))
     inner_ip = traffic.address(want.inner_ip, "inner_ip")
-    having = select(Nic).where(Nic.ip == inner_ip).order_by(Nic.vpc_id.is_(None)).limit(1)
+    having = select(Nic).join(Vm, Vm.id == Nic.vm_id).where(Nic.ip == inner_ip).order_by(Nic.vpc_id.is_(None)).limit(1)
     nic = only(at.session, having, "inner IP", inner_ip)
     outer.lock_tenant(at.session, nic.tenant_id)
     end = _behind(at.session, Nic.id == nic.id)

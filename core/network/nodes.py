@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic
+from core.db.batches import batches
 from core.db.guarded import written
 from core.errors import Conflict
 from core.ids import new_id
@@ -61,8 +62,8 @@ def retry_now(session: Session) -> None:
     for node in free:
         node.attempts, node.next_try_at = 0, None
     session.flush()
-    waiting = PendingRule.node_id.in_([node.id for node in free])
-    written(session, update(PendingRule).where(waiting).values(retries=0))
+    for ids in batches([node.id for node in free]):
+        written(session, update(PendingRule).where(PendingRule.node_id.in_(ids)).values(retries=0))
 
 
 def not_in_effect(session: Session, rule_ids: Collection[str]) -> set[str]:

@@ -11,7 +11,7 @@ from annotated_types import MaxLen
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.orm import Session
 
-from core.compute.rows import Nic
+from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.search import containing, exactly, page
 from core.network.balancer_rows import Balancer
@@ -65,7 +65,7 @@ def _mappable(at: Context, find: FindOuterIps) -> ColumnElement[bool]:
     free = ~select(TakenIp.ip).where(TakenIp.ip == PoolIp.ip).exists()
     router_id = None
     if find.inner_ip is not None:
-        own = select(RouterVpc.router_id).join(Nic, Nic.vpc_id == RouterVpc.vpc_id)
+        own = select(RouterVpc.router_id).join(Nic, Nic.vpc_id == RouterVpc.vpc_id).join(Vm, Vm.id == Nic.vm_id)
         router_id = at.session.scalar(own.where(*exactly(Nic.ip, find.inner_ip)).limit(1))
         if router_id is None:
             return false()

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
+from core.db.session import of_every_kind
 from core.network.filter_rows import AccessRule, Boundary, GroupMember, GroupRule
 from core.network.intent import GroupIntent, NicIntent, RuleIntent
 from core.network.rows import Vpc
@@ -23,7 +24,8 @@ def read_nics(session: Session, nic_ids: Collection[str]) -> dict[str, tuple[str
     """Host and intent by NIC id. A NIC that is gone is absent; the host is None while the VM has none."""
     groups = _groups(session, nic_ids)
     inner = rules_of(session, nic_ids, Boundary.NIC)
-    joined = select(Nic, Vm.host_id, Vm.firewall_enabled, Vpc.gateway).join(Vm, Vm.id == Nic.vm_id)
+    every = of_every_kind(select(Nic, Vm.host_id, Vm.firewall_enabled, Vpc.gateway))
+    joined = every.join(Vm, Vm.id == Nic.vm_id)
     found = session.execute(joined.join(Vpc, Vpc.id == Nic.vpc_id, isouter=True).where(Nic.id.in_(nic_ids)))
     return {
         nic.id: (

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
+from core.db.session import of_every_kind
 from core.network import certificates
 from core.network.balancer_rows import BackEnd, Balancer, Certificate
 from core.network.filter_rows import Boundary
@@ -90,7 +91,8 @@ def _networks(session: Session, ids: Collection[str]) -> Mapping[str, list[Netwo
 
 
 def _guests(session: Session, vpc_ids: Collection[str]) -> Mapping[str, list[GuestIntent]]:
-    plugged = select(Nic.vpc_id, Nic.id, Nic.mac, Nic.ip, Vm.name).join(Vm, Vm.id == Nic.vm_id)
+    every = of_every_kind(select(Nic.vpc_id, Nic.id, Nic.mac, Nic.ip, Vm.name))
+    plugged = every.join(Vm, Vm.id == Nic.vm_id)
     nics = session.execute(plugged.where(Nic.vpc_id.in_(vpc_ids), Nic.ip != "")).all()
     rules = rules_of(session, [nic_id for _, nic_id, *_ in nics], Boundary.NETWORK)
     found: defaultdict[str, list[GuestIntent]] = defaultdict(list)

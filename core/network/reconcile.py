@@ -23,6 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
+from core.db.batches import batches
 from core.db.engine import Database
 from core.drivers.network import Applied, DriverFault, Failed, NetworkDriver, Outcome, Unreachable
 from core.network import backends, claims, drift, metrics, reading, sweeping
@@ -97,9 +98,11 @@ class Reconciler:
     def look(self) -> None:
         """Raises OperationalError."""
         seen = self._around.driver.health(self._around.driver.hosts())
+        news: dict[str, bool] = {}
         with self._around.database.platform() as session:
-            rows = session.execute(select(BackEnd.id, BackEnd.healthy).where(BackEnd.id.in_(seen)))
-            news = {id_: seen[id_] for id_, healthy in rows if seen[id_] is not healthy}
+            for ids in batches(seen):
+                rows = session.execute(select(BackEnd.id, BackEnd.healthy).where(BackEnd.id.in_(ids)))
+                news |= {id_: seen[id_] for id_, healthy in rows if seen[id_] is not healthy}
         if news:
             with self._around.database.platform(write=True) as session:
                 backends.record_health(session, news)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
 from core.db.guarded import changed
+from core.db.session import of_every_kind
 from core.network import claims, filters, nodes
 from core.network.desired import Node
 from core.network.drift import Known
@@ -24,7 +25,7 @@ def known(session: Session) -> dict[Node, Known]:
     node = NetworkNode
     settled = and_(node.wanted == node.confirmed, node.lease_owner.is_(None), ~node.gone)
     joined = (
-        select(node.type, node.id, node.confirmed, node.host_id, settled, Vm.host_id)
+        of_every_kind(select(node.type, node.id, node.confirmed, node.host_id, settled, Vm.host_id))
         .join(Nic, and_(node.type == NodeType.NIC, Nic.id == node.id), isouter=True)
         .join(Vm, Vm.id == Nic.vm_id, isouter=True)
     )
@@ -40,7 +41,8 @@ def unmarked(session: Session) -> list[Node]:
     """NICs in networks, and routers, that were never marked: some of them, if they are many."""
     rows = select(NetworkNode.id)
     marked_nic = rows.where(NetworkNode.type == NodeType.NIC, NetworkNode.id == Nic.id).exists()
-    nics = select(Nic.id).join(Vm, Vm.id == Nic.vm_id).where(Nic.vpc_id.is_not(None), Vm.host_id.is_not(None))
+    plugged = of_every_kind(select(Nic.id)).join(Vm, Vm.id == Nic.vm_id)
+    nics = plugged.where(Nic.vpc_id.is_not(None), Vm.host_id.is_not(None))
     marked_router = rows.where(NetworkNode.type == NodeType.ROUTER, NetworkNode.id == Router.id).exists()
     routers = select(Router.id).where(Router.state == RouterState.READY)
     return [

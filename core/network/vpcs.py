@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from core.compute.rows import Nic, Vm
 from core.context import Context, Page
 from core.db.search import exactly, only
+from core.db.session import of_every_kind
 from core.errors import Conflict, Forbidden
 from core.ids import new_id
 from core.naming import some
@@ -113,8 +114,8 @@ def modify(at: Context, want: ChangeVpc) -> None:
 def delete(at: Context, ref: VpcRef) -> None:
     """Raises NotFound; Conflict while VMs are plugged in or it is attached to a router, naming them."""
     vpc = locked(at, ref.id)
-    plugged = select(Vm.name).join(Nic, Nic.vm_id == Vm.id).where(Nic.vpc_id == vpc.id).distinct().order_by(Vm.name)
-    if names := at.session.scalars(plugged).all():
+    plugged = of_every_kind(select(Vm.name)).join(Nic, Nic.vm_id == Vm.id).where(Nic.vpc_id == vpc.id)
+    if names := at.session.scalars(plugged.distinct().order_by(Vm.name)).all():
         raise Conflict("private network", vpc.id, f"VMs are in it: {some(names)}")
     attached = select(Router.name).join(RouterVpc, RouterVpc.router_id == Router.id).where(RouterVpc.vpc_id == vpc.id)
     if (router := at.session.scalar(attached)) is not None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from aggregator.run import Aggregator, Job
 from core.metrics import REGISTRY
@@ -28,13 +30,17 @@ def test_a_job_that_fails_stops_neither_itself_nor_the_others() -> None:
     jobs = [
         Job("fails", 0.02, _raising(RuntimeError("a fault"))),
         Job("waits", 0.02, _raising(StoreUnavailable("the disk is full"))),
+        Job("asks", 0.02, _raising(OperationalError("SELECT", None, Exception("connection refused")))),
         Job("works", 0.02, lambda: None),
     ]
     aggregator = Aggregator(jobs)
-    aggregator.start()
-    eventually(lambda: _runs("fails", "failed") > 2 and _runs("waits", "unavailable") > 2 and _runs("works", "ok") > 2)
-    aggregator.stop()
+    with capture_logs() as logs:
+        aggregator.start()
+        expected = {"fails": "failed", "waits": "unavailable", "asks": "unavailable", "works": "ok"}
+        eventually(lambda: all(_runs(job, outcome) > 2 for job, outcome in expected.items()))
+        aggregator.stop()
     assert _runs("works", "failed") == 0
+    assert {line["job"] for line in logs if line["log_level"] == "error"} == {"fails"}
 
 
 def test_the_cpu_time_of_a_job_is_counted_and_its_waiting_is_not() -> None:

@@ -13,6 +13,7 @@ import pytest
 from api.wire.client import Answer, StarVCenter
 from tests.api.conftest import Cloud
 from tests.support.pem import YEAR, pem
+from tests.support.state import contents
 
 QUOTA = {
     "app.cpu.quota": 20, "app.memory.quota": 40_000, "app.storage.quota": 1000, "app.portgroup.quota": 2,
@@ -295,6 +296,7 @@ def test_a_key_is_in_no_answer_no_log_and_no_file(
         told += [edge.refused("PUT", "cloudslb/https/cert/conf", too_long)]
     told += [caplog.text, *capfd.readouterr()]
     told += [file.read_bytes().decode("latin-1") for file in _files(edge.cloud.services.settings.data_dir)]
+    told += [contents(edge.cloud.services.database)]
     assert len(told) > 8
     assert not [text for text in told if PAIR.secret in text]
     assert [text for text in told if PAIR.chain.splitlines()[1] in text], "the certificate itself is in the database"

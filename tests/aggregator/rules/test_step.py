@@ -27,10 +27,9 @@ from core.tenancy.rows import Tenant
 from core.timeseries.embedded.store import EmbeddedStore
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, StoreUnavailable
+from tests.support.state import on_one_kind
 
 INTERVAL = 10.0
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], scope="session")
-"""The rest of the shell does not care which database it is."""
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_scrapes_that_fail_for_long_are_an_alarm_though_nobody_watches_the_state
         assert set(session.scalars(select(Alarm.relieve_way))) == {ReliefWay.AUTO}
 
 
-@on_sqlite
+@on_one_kind
 def test_the_state_of_the_host_raises_without_any_scrape(around, clock, database) -> None:
     rules = Rules(around, INTERVAL)
     live(rules, around, clock, 2, cpu=20.0)
@@ -128,14 +127,14 @@ def test_the_inventory_knows_owners_devices_and_suspected_vms(around, clock, dat
     assert inventory.targets == ["host-1/node"]
 
 
-@on_sqlite
+@on_one_kind
 def test_states_survive_a_restart_of_the_evaluator(around, clock) -> None:
     assert live(Rules(around, INTERVAL), around, clock, 20, cpu=90.0) == []
     after = live(Rules(around, INTERVAL), around, clock, 20, cpu=90.0)
     assert after == ["host-cpu raised"]
 
 
-@on_sqlite
+@on_one_kind
 def test_downtime_is_not_evidence(around, clock, database) -> None:
     live(Rules(around, INTERVAL), around, clock, 20, cpu=90.0)
     clock.advance(600)
@@ -144,7 +143,7 @@ def test_downtime_is_not_evidence(around, clock, database) -> None:
     assert "host-cpu raised" in live(rules, around, clock, 20, cpu=90.0)
 
 
-@on_sqlite
+@on_one_kind
 def test_ten_minutes_without_the_store_raise_what_says_so_and_change_nothing_else(around, clock, monkeypatch) -> None:
     rules = Rules(around, INTERVAL)
     assert live(rules, around, clock, 40, cpu=90.0) == ["host-cpu raised"]
@@ -165,7 +164,7 @@ def test_ten_minutes_without_the_store_raise_what_says_so_and_change_nothing_els
     assert live(rules, around, clock, 20, cpu=20.0) == ["store-unavailable relieved", "host-cpu relieved"]
 
 
-@on_sqlite
+@on_one_kind
 def test_a_clock_that_is_set_makes_one_step_pause_and_raises_nothing(around, clock) -> None:
     rules = Rules(around, INTERVAL)
     live(rules, around, clock, 5, cpu=20.0)
@@ -175,7 +174,7 @@ def test_a_clock_that_is_set_makes_one_step_pause_and_raises_nothing(around, clo
     assert live(rules, around, clock, 5, cpu=20.0) == []
 
 
-@on_sqlite
+@on_one_kind
 def test_a_slot_is_evaluated_once_and_missed_slots_are_counted(around, clock) -> None:
     rules = Rules(around, INTERVAL)
     rules.step()
@@ -186,7 +185,7 @@ def test_a_slot_is_evaluated_once_and_missed_slots_are_counted(around, clock) ->
     assert metrics.MISSED._value.get() - before == 3
 
 
-@on_sqlite
+@on_one_kind
 def test_a_reload_keeps_states_and_ends_the_alarms_of_rules_that_are_gone(around, clock, tmp_path, database) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES.format(limit=80, id="busy"), "utf-8")
@@ -202,7 +201,7 @@ def test_a_reload_keeps_states_and_ends_the_alarms_of_rules_that_are_gone(around
         assert set(session.scalars(select(AlarmState.rule_id))) == {"other"}
 
 
-@on_sqlite
+@on_one_kind
 def test_rules_that_cannot_be_used_leave_those_in_force(around, clock, tmp_path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES.format(limit=80, id="busy"), "utf-8")
@@ -214,7 +213,7 @@ def test_rules_that_cannot_be_used_leave_those_in_force(around, clock, tmp_path)
     assert [rule.id for rule in rules.book.rules] == ["busy"]
 
 
-@on_sqlite
+@on_one_kind
 def test_a_changed_file_is_read_without_being_told(around, clock, tmp_path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES.format(limit=80, id="busy"), "utf-8")
@@ -224,7 +223,7 @@ def test_a_changed_file_is_read_without_being_told(around, clock, tmp_path) -> N
     assert [rule.id for rule in rules.book.rules] == ["other"]
 
 
-@on_sqlite
+@on_one_kind
 def test_explain_tells_the_last_evaluations(around, clock) -> None:
     rules = Rules(around, INTERVAL)
     live(rules, around, clock, 10, cpu=90.0)
@@ -235,7 +234,7 @@ def test_explain_tells_the_last_evaluations(around, clock) -> None:
     assert len(rules.memory.explain("host-cpu", "host-1")) == 12
 
 
-@on_sqlite
+@on_one_kind
 def test_completeness_says_how_many_are_seen(around, clock, database) -> None:
     rules = Rules(around, INTERVAL)
     live(rules, around, clock, 1, cpu=20.0)
@@ -246,7 +245,7 @@ def test_completeness_says_how_many_are_seen(around, clock, database) -> None:
     assert metrics.LAST._value.get() == pytest.approx(clock.now().timestamp(), abs=rules.period)
 
 
-@on_sqlite
+@on_one_kind
 def test_an_evaluator_whose_lease_was_passed_on_settles_nothing(around, clock) -> None:
     live(Rules(replace(around, fence=2), INTERVAL), around, clock, 4, cpu=90.0)
     with pytest.raises(Fenced):

@@ -113,6 +113,21 @@ def test_a_tenant_acts_on_its_own_alarm(desk: Desk, evaluator: Evaluator, tenant
     assert [event.actor for event in events] == ["system", *[f"token-{tenants[0]}"] * 3]
 
 
+def test_a_tenant_is_not_told_which_token_of_the_platform_acted(
+    desk: Desk, evaluator: Evaluator, tenants: tuple[str, str]
+) -> None:
+    evaluator.take({"vm-1": "low"})
+    ref = AlarmRef(id=found(desk)[0].id)
+    desk.platform(alarms.acknowledge, ref)
+    desk.tenant(tenants[0], alarms.relieve, ref)
+    asked = AlarmHistory(id=ref.id)
+    token = desk.platform(alarms.history, asked).rows[1].actor
+    assert token not in {"platform", "system"}
+    own = f"token-{tenants[0]}"
+    assert [event.actor for event in desk.platform(alarms.history, asked).rows] == ["system", token, own]
+    assert [event.actor for event in desk.tenant(tenants[0], alarms.history, asked).rows] == ["system", "platform", own]
+
+
 def test_relief_by_hand_ends_the_alarm_once(desk: Desk, evaluator: Evaluator) -> None:
     manual = evaluator.with_policy(relief=Relief.MANUAL)
     manual.take({"vm-1": "low"})

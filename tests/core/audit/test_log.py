@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -103,8 +102,8 @@ def test_old_entries_are_forgotten_with_their_objects(
         assert session.scalar(select(func.count()).select_from(AuditObject)) == 2
 
 
-def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_counted(database_url: str) -> None:
     before = metrics.LOST._value.get()
-    with closing(Database(f"sqlite:///{tmp_path}/empty.db")) as without_tables:
+    with closing(Database(database_url)) as without_tables:
         log.record_apart(without_tables, NOW, DEED, replace(FAILED, times=3))
     assert metrics.LOST._value.get() == before + 3

@@ -18,7 +18,8 @@ from core.compute.rows import Vm, VmState
 from core.db.engine import Database
 from core.drivers.compute import ComputeDriver, VmAt
 from core.errors import Conflict
-from core.hosts.rows import Host, HostState
+from core.hosts import recovery
+from core.hosts.rows import Host, HostState, Origin
 from core.settings import Settings
 from core.tasks import queue
 from core.tasks.context import Runtime, TaskContext
@@ -127,3 +128,29 @@ def test_16_at_once_take_no_more_than_there_is(at: Runtime) -> None:
     with at.database.platform() as session:
         memory = session.execute(select(Vm.host_id, func.sum(Vm.memory_mb)).group_by(Vm.host_id)).all()
         assert {host: int(size) for host, size in memory if host} == {"host-1": 16_384, "host-2": 16_384}
+
+
+@pytest.mark.parametrize("_", range(4))
+def test_the_last_room_goes_to_a_vm_of_a_dead_host_or_to_a_new_one(at: Runtime, _: int) -> None:
+    """Both at the same moment, and each of them with others beside it: nobody is promised what somebody else has."""
+    with at.database.platform(write=True) as session:
+        ensure_vms(session, [a_vm(number, "t1", 2) for number in (2, 3, 4)], CLOCK.now())
+        session.execute(update(Host).where(Host.id == "host-1").values(state=HostState.STOPPED))
+        session.execute(update(Vm).values(vcpus=WISH.vcpus, memory_mb=WISH.memory_mb))
+    waiting = [homeless(at, 10 + number) for number in range(3)]
+
+    def recover() -> str | None:
+        with at.database.platform(write=True) as session:
+            wanted = recovery.plan_for(session, "host-1", Origin.SIMULATED, at.settings.cpu_overcommit)
+            return recovery.move(session, "host-1", wanted).get("vm-1")
+
+    def open_one(number: int) -> str | None:
+        try:
+            return hosting.find_home(waiting[number], f"vm-{10 + number}", "t1", WISH)
+        except Conflict:
+            return None
+
+    homes = together(5, lambda number: recover() if number < 2 else open_one(number - 2))
+    assert sorted(home for home in homes if home is not None) == ["host-2"]
+    with at.database.platform() as session:
+        assert session.scalar(select(func.count()).select_from(Vm).where(Vm.host_id == "host-2")) == 4

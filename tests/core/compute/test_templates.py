@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from sqlalchemy import select
 
-from core.compute import power, removal, templates
+from core.compute import disks, power, removal, templates
+from core.compute.disks import DiskRef, ExtendDisk
 from core.compute.locks import Locked
 from core.compute.opening import OpenedVm, OpenVms, open_vms
-from core.compute.rows import Disk, Vm, VmLock, VmState
+from core.compute.rows import Disk, VmLock, VmState
 from core.compute.templates import FindTemplates, TemplateDetails, TemplateRef
 from core.compute.vms import FindVms, VmRef, search
 from core.drivers.compute import FromVm, VmAt, VmFacts, VmWish, Watch
@@ -25,6 +28,9 @@ from core.tenancy.quotas import change as change_quota
 from core.tenancy.tenants import CreateTenant
 from core.tenancy.tenants import create as create_tenant
 from tests.support.control import Control
+from tests.support.threads import together
+
+ROUNDS = 8
 
 
 @pytest.fixture
@@ -41,6 +47,11 @@ def clones(control: Control, template: str, **want: object) -> tuple[OpenedVm, .
     return control.do(open_vms, OpenVms(**usual))  # type: ignore[arg-type]
 
 
+def disks_of(control: Control, vm_id: str) -> list[str]:
+    with control.database.platform() as session:
+        return list(session.scalars(select(Disk.id).where(Disk.vm_id == vm_id)))
+
+
 def listed(control: Control) -> tuple[TemplateDetails, ...]:
     return tuple(control.platform(templates.search, FindTemplates()).rows)
 
@@ -51,6 +62,11 @@ def test_a_template_takes_storage_only_and_is_no_vm_any_more(control: Control, t
     for deed in (power.start, removal.delete):
         with pytest.raises(NotFound):
             control.do(deed, VmRef(id=template))
+    for disk_id in disks_of(control, template):
+        with pytest.raises(NotFound, match="disk"):
+            control.do(disks.delete, DiskRef(id=disk_id))
+        with pytest.raises(NotFound, match="disk"):
+            control.do(disks.extend, ExtendDisk(id=disk_id, size_gb=200))
     (found,) = control.do(templates.search, FindTemplates(name="GOLD")).rows
     assert (found.id, found.storage_gb, found.model_code) == (template, 50, "k8s-1-16-8")
     assert (found.tenant_id, found.lock, found.clones) == (None, None, None)
@@ -162,6 +178,37 @@ def test_it_stays_a_template_while_it_is_cloned(control: Control, template: str)
     control.check()
 
 
+def test_it_is_cloned_or_unmarked_never_both(control: Control, template: str) -> None:
+    """Many at once: whoever comes first decides, and says so to the others."""
+    ended: Counter[str] = Counter()
+
+    def deed(number: int) -> str:
+        try:
+            if number == 0:
+                control.platform(templates.remove, TemplateRef(id=template))
+                return "unmarked"
+            clones(control, template)
+        except (Conflict, Invalid) as refusal:
+            return type(refusal).__name__
+        return "cloned"
+
+    for _ in range(ROUNDS):
+        outcomes = together(3, deed)
+        being_made = control.platform(templates.search, FindTemplates()).rows
+        if outcomes[0] == "unmarked":
+            assert outcomes == ["unmarked", "Invalid", "Invalid"]
+            assert being_made == ()
+            control.platform(templates.add, VmRef(id=template))
+        else:
+            assert outcomes[0] == "Conflict"
+            assert outcomes[1:] == ["cloned", "cloned"]
+            assert [one.clones for one in being_made] == [2]
+        ended[outcomes[0]] += 1
+        control.settle()
+        control.check()
+    assert sum(ended.values()) == ROUNDS
+
+
 def test_what_its_quota_or_its_host_has_no_room_for_stays_a_template(control: Control, template: str) -> None:
     limits = {"memory_mb": 200_000, "storage_gb": 2000, "outer_ips": 0, "subnets": 3}
     control.platform(change_quota, ChangeQuota(tenant_id=control.tenant, cpu=1, **limits))
@@ -169,7 +216,7 @@ def test_what_its_quota_or_its_host_has_no_room_for_stays_a_template(control: Co
         control.platform(templates.remove, TemplateRef(id=template))
     control.platform(change_quota, ChangeQuota(tenant_id=control.tenant, cpu=100, **limits))
     with control.database.platform(write=True) as session:
-        session.get_one(Host, session.get_one(Vm, template).host_id).memory_mb = 512
+        session.get_one(Host, control.vm(template).host_id).memory_mb = 512
     with pytest.raises(Conflict, match="room"):
         control.platform(templates.remove, TemplateRef(id=template))
     assert control.vm(template).is_template

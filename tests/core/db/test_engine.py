@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from core.db.engine import Database, open_database
+from core.db import engine
+from core.db.engine import UNAVAILABLE, Database, open_database
 from core.errors import Invalid
 from core.settings import Settings
 from core.tenancy.rows import Quota, Tenant
@@ -118,6 +121,35 @@ def test_a_plain_postgresql_url_gets_its_driver_and_a_wrong_url_does_not_show_it
     with pytest.raises(Invalid) as refusal:
         Database("mysql://root:hunter2@h/d")
     assert "hunter2" not in str(refusal.value)
+
+
+def idle(database: Database, seconds: float) -> None:
+    """A transaction in which nothing happens for so long."""
+    with database.platform() as session:
+        session.execute(text("SELECT 1"))
+        Event().wait(seconds)
+        session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_statement_that_takes_too_long_is_ended_by_the_server(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.2)
+    with closing(Database(database_url)) as database:
+        with pytest.raises(UNAVAILABLE, match="statement timeout"), database.platform() as session:
+            session.execute(text("SELECT pg_sleep(20)"))
+        with pytest.raises(DBAPIError, match="idle-in-transaction"):
+            idle(database, 0.6)
+
+
+def test_a_server_that_says_nothing_is_away_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and is silent, as one behind a link that was cut a moment ago."""
+    monkeypatch.setattr(engine, "LINK_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        with closing(Database(url)) as database, pytest.raises(UNAVAILABLE), database.platform() as session:
+            session.execute(text("SELECT 1"))
 
 
 def test_the_default_database_stands_in_the_data_folder(tmp_path: Path) -> None:

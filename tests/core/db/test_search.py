@@ -93,6 +93,39 @@ def test_a_part_of_a_name_is_found_literally_whatever_the_case(desk: Desk, wante
     assert sorted(ids(desk, FindTenants(name=wanted))) == found
 
 
+ODD = [
+    "VM-1",
+    "Kelvin",
+    "\u212aelvin",
+    "\u0130stanbul",
+    "istanbul",
+    "STRASSE",
+    "Stra\u00dfe",
+    "云主机-Ab",
+    "ÀÉ",
+    "àé",
+    "a%_/b",
+]
+"""The Kelvin sign and the dotted I are not ASCII, and fold to letters that are."""
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder: Path = tmp_path_factory.mktemp("odd")
+    database = Database(f"sqlite:///{folder / 'a.db'}")
+    database.migrate()
+    desk = Desk(database, Settings(data_dir=folder))
+    fill(desk, ODD)
+    yield desk
+    database.close()
+
+
+@given(st.text("kK\u212aiI\u0130\u0307sS\u00dfaAàÀéÉ云-%_/b1", min_size=1, max_size=3))
+def test_letters_of_all_alphabets_are_folded_alike(odd: Desk, wanted: str) -> None:
+    found = {row.name for row in odd.platform(search, FindTenants(name=wanted)).rows}
+    assert found == {name for name in ODD if wanted.lower() in name.lower()}
+
+
 @pytest.mark.parametrize("wanted", ["t00", "T000", "t%", "\0", "\ud800"])
 def test_an_exact_filter_finds_the_whole_value_only(desk: Desk, wanted: str) -> None:
     fill(desk, ["a"])

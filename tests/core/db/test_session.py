@@ -14,9 +14,10 @@ from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.compute.model_rows import Entry
 from core.compute.rows import Disk, Nic, StoredSize, Vm
+from core.compute.template_rows import Template, TemplateDisk
 from core.db.engine import Database
 from core.db.scope import Unscoped
-from core.db.session import PlatformSession, TenantSession
+from core.db.session import PlatformSession, TenantSession, of_every_kind
 from core.hosts.rows import Host
 from core.tenancy.rows import Quota, Tenant
 
@@ -167,6 +168,22 @@ def test_what_cannot_be_confined_is_refused(two: Database, form: str) -> None:
         REFUSED[form](session)
 
 
+def test_what_was_judged_well_opens_no_way_for_its_like(two: Database) -> None:
+    twins: list[tuple[sa.Select[str], sa.Select[str]]] = [
+        (select(Vm.id), select(BARE.c.id)),
+        (select(Disk.id).where(Vm.id == Disk.vm_id), select(Disk.id).where(BARE.c.id == Disk.vm_id)),
+        (select(Vm.id), select(Vm.id).suffix_with("UNION SELECT id FROM vm")),
+        (select(Vm.id), select(Vm.id).prefix_with("ALL")),
+        (select(Vm.id), select(Vm.id).with_statement_hint("x")),
+    ]
+    for judged_well, refused in twins:
+        for _ in range(2):
+            with two.tenant("mine") as session:
+                list(session.scalars(judged_well))
+            with pytest.raises(Unscoped), two.tenant("mine") as session:
+                session.execute(refused)
+
+
 def _delete(session: TenantSession, row: Vm) -> None:
     session.delete(row)
 
@@ -236,3 +253,59 @@ def test_what_is_shared_is_read_by_all_and_written_by_none(two: Database) -> Non
     for deed in deeds:
         with pytest.raises(Unscoped), two.tenant("mine", write=True) as session:
             deed(session)
+
+
+T = aliased(Template)
+NO_TEMPLATE: dict[str, tuple[Callable[[TenantSession | PlatformSession], Any], object]] = {
+    "select": (lambda s: [v.id for v in s.scalars(select(Vm))], ["vm-mine"]),
+    "columns only": (lambda s: list(s.scalars(select(Vm.id))), ["vm-mine"]),
+    "get": (lambda s: s.get(Vm, "vm-golden"), None),
+    "alias": (lambda s: list(s.scalars(select(A.id))), ["vm-mine"]),
+    "alias of a subquery": (lambda s: [v.id for v in s.scalars(select(SUBVM))], ["vm-mine"]),
+    "join": (lambda s: list(s.scalars(select(Disk.id).join(Vm, Vm.id == Disk.vm_id))), ["disk-mine"]),
+    "outer join": (
+        lambda s: list(s.scalars(select(Disk.id).join(Vm, Vm.id == Disk.vm_id, isouter=True).where(Vm.id.is_(None)))),
+        ["disk-golden"],
+    ),
+    "exists": (lambda s: s.scalar(select(select(Vm.id).where(Vm.id == "vm-golden").exists())), False),
+    "subquery": (lambda s: list(s.scalars(select(Disk.id).where(Disk.vm_id.in_(select(Vm.id))))), ["disk-mine"]),
+    "update": (lambda s: s.execute(sa.update(Vm).values(name="x")).rowcount, 1),
+    "delete": (lambda s: s.execute(sa.delete(Vm).where(Vm.id == "vm-golden")).rowcount, 0),
+    "templates": (lambda s: [t.id for t in s.scalars(select(Template))], ["vm-golden"]),
+    "get of a VM as a template": (lambda s: s.get(Template, "vm-mine"), None),
+    "alias of templates": (lambda s: list(s.scalars(select(T.id))), ["vm-golden"]),
+    "disks of templates": (lambda s: list(s.scalars(select(TemplateDisk.id))), ["disk-golden"]),
+    "every kind": (lambda s: list(s.scalars(of_every_kind(select(Vm.id).order_by(Vm.id)))), ["vm-golden", "vm-mine"]),
+    "update of every kind": (lambda s: s.execute(of_every_kind(sa.update(Vm)).values(name="x")).rowcount, 2),
+}
+
+
+@pytest.fixture
+def golden(two: Database) -> Database:
+    """A VM and a template of `mine`, with one disk each; no other tenant has any."""
+    with two.platform(write=True) as session:
+        session.execute(sa.delete(Disk).where(Disk.tenant_id == "other"))
+        session.execute(sa.delete(Vm).where(Vm.tenant_id == "other"))
+        if session.get(Template, "vm-golden") is None:
+            template = vm("golden", "mine")
+            template.is_template = True
+            session.add(template)
+            session.flush()
+            session.add(disk("golden", "mine", "vm-golden"))
+    return two
+
+
+@pytest.mark.parametrize("caller", ["tenant", "platform"])
+@pytest.mark.parametrize("form", NO_TEMPLATE)
+def test_vms_and_templates_are_kept_apart_whatever_a_statement_says(golden: Database, form: str, caller: str) -> None:
+    deed, expected = NO_TEMPLATE[form]
+    opened = golden.platform(write=True) if caller == "platform" else golden.tenant("mine", write=True)
+    with opened as session:
+        assert deed(session) == expected
+        session.rollback()
+
+
+def test_of_every_kind_is_still_of_one_tenant_only(golden: Database) -> None:
+    with golden.tenant("other") as session:
+        assert session.scalars(of_every_kind(select(Vm.id))).all() == []
+        assert session.scalars(select(Template.id)).all() == ["vm-golden"]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.compute import nics, power, removal
+from core.compute import nics, power, removal, templates
 from core.compute.vms import VmRef
 from core.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from core.network import attaching, mapping_search, mappings, vpcs
@@ -186,6 +186,23 @@ def test_nothing_is_mapped_without_a_router_or_a_vm(site: Site) -> None:
         map_port(site)
     with pytest.raises(Conflict, match="no router is attached"):
         connect(site)
+
+
+def test_templates_are_not_mapped_and_keep_the_mappings_that_they_had(site: Site) -> None:
+    connect(site)
+    map_port(site, vm=1)
+    for vm_id in site.inside:
+        site.control.finish(power.power_off, VmRef(id=vm_id))
+        site.control.platform(templates.add, VmRef(id=vm_id))
+    with pytest.raises(NotFound, match="inner IP"):
+        map_port(site, vm=1, outer_port=2223)
+    with pytest.raises(NotFound, match="VM"):
+        connect(site, vm=1)
+    shown = found(site)
+    assert {mapping.vm_id for mapping in shown} == set(site.inside)
+    for mapping in shown:
+        remove(site, mapping.id)
+    assert held(site) == {}
 
 
 def test_the_first_nic_that_is_behind_a_router_is_mapped(site: Site) -> None:

@@ -275,6 +275,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.String(length=1024), nullable=False),
     sa.Column('reason_data', sa.JSON(), nullable=False),
     sa.Column('actor', sa.String(length=64), nullable=False),
+    sa.Column('actor_role', sa.String(length=32), nullable=True),
     sa.Column('fence', sa.BigInteger(), nullable=False),
     sa.ForeignKeyConstraint(['alarm_id'], ['alarm.id'], name=op.f('fk_alarm_transition_alarm_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alarm_transition')),
@@ -465,12 +466,12 @@ def upgrade() -> None:
     sa.UniqueConstraint('tenant_id', 'id', name=op.f('uq_vm_tenant_id_id'))
     )
     with op.batch_alter_table('vm', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_vm_created_at'), ['created_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_host_id'), ['host_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_lock_task'), ['lock_task'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_name'), ['name'], unique=False)
+        batch_op.create_index('ix_vm_page', ['is_template', sa.literal_column('created_at DESC'), 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_vm_template_id'), ['template_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_vm_tenant_id'), ['tenant_id'], unique=False)
+        batch_op.create_index('ix_vm_tenant_page', ['tenant_id', 'is_template', sa.literal_column('created_at DESC'), 'id'], unique=False)
 
     op.create_table('vpc',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -904,12 +905,12 @@ def downgrade() -> None:
 
     op.drop_table('vpc')
     with op.batch_alter_table('vm', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_vm_tenant_id'))
+        batch_op.drop_index('ix_vm_tenant_page')
         batch_op.drop_index(batch_op.f('ix_vm_template_id'))
+        batch_op.drop_index('ix_vm_page')
         batch_op.drop_index(batch_op.f('ix_vm_name'))
         batch_op.drop_index(batch_op.f('ix_vm_lock_task'))
         batch_op.drop_index(batch_op.f('ix_vm_host_id'))
-        batch_op.drop_index(batch_op.f('ix_vm_created_at'))
 
     op.drop_table('vm')
     with op.batch_alter_table('token', schema=None) as batch_op:
