@@ -30,15 +30,17 @@ class Writer:
     platform: bool
 
     def write(self, value: object, words: Words) -> object:
+        if type(value) is str:
+            return value
         match value:
             case None:
                 return ""
-            case str() if not isinstance(value, Enum):
-                return value
             case bool():
                 return "true" if value else "false"
             case Enum():
                 return words.spell(value)
+            case str():
+                return value
             case tuple():
                 return [self.write(item, words) for item in value]
             case datetime():
@@ -52,27 +54,29 @@ class Writer:
     def _object(self, value: object, outer: Words) -> dict[str, object]:
         shape: type = type(value)
         words = outer.within(shape)
-        columns = ((name, wire) for name, wire in _columns(shape, words) if self._shows(value, name, words))
-        written = {wire: self._leaf(value, name, words) for name, wire in columns}
+        written: dict[str, object] = {}
+        for name, wire in _shown(shape, words, self.language, self.platform):
+            leaf = getattr(value, name)
+            if leaf is not None or name not in words.omitted:
+                written[wire] = leaf if name in words.numbers else self.write(leaf, words)
         for name in words.binary:
             written[words.name(name)] = "1" if getattr(value, name) else "0"
         return written
-
-    def _leaf(self, value: object, name: str, words: Words) -> object:
-        found = getattr(value, name)
-        return found if name in words.numbers else self.write(found, words)
-
-    def _shows(self, value: object, name: str, words: Words) -> bool:
-        if name in words.platform_only and not self.platform:
-            return False
-        if name in words.omitted and getattr(value, name) is None:
-            return False
-        return words.languages.get(name, self.language) is self.language
 
 
 @cache
 def _columns(shape: type, words: Words) -> tuple[tuple[str, str], ...]:
     return tuple((item.name, words.name(item.name)) for item in dataclasses.fields(shape))
+
+
+@cache
+def _shown(shape: type, words: Words, language: Language, platform: bool) -> tuple[tuple[str, str], ...]:  # noqa: FBT001
+    """The columns that one kind of caller is shown."""
+    return tuple(
+        (name, wire)
+        for name, wire in _columns(shape, words)
+        if words.languages.get(name, language) is language and (platform or name not in words.platform_only)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from anyio import to_thread
@@ -39,7 +39,7 @@ from core.audit.refusals import Refusals
 from core.audit.rows import Outcome
 from core.clock import Clock
 from core.context import Caller, Context, Role
-from core.db.engine import Database
+from core.db.engine import UNAVAILABLE, Database
 from core.drivers.compute import ComputeDriver
 from core.errors import Fault, Forbidden, Unauthorised
 from core.ids import new_id
@@ -50,6 +50,8 @@ from core.tenancy.tokens import authenticate
 from core.timeseries.store import StoreUnavailable, TimeSeriesStore
 from core.zone import zone
 
+_COME_BACK: Final = "2"
+"""Seconds."""
 TOKEN = "KEY_TOKEN"  # noqa: S105 (the name of a header)
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +65,9 @@ _TOO_LARGE = Text(
 )
 _INTERNAL = Text("内部错误，事件编号 {} [internal_error]", "internal error, incident {}")
 _TOO_MANY = Text("请求过于频繁；请在 {} 秒后重试 [too_many_requests]", "too many requests; try again in {} seconds")
+_NO_DATABASE = Text(
+    "数据库暂不可用，请稍后重试 [database_unavailable]", "the database is not available now; try again later"
+)
 _NO_STORE = Text("监控数据暂不可用 [store_unavailable]", "monitoring data is not available now")
 
 
@@ -162,6 +167,8 @@ class Frame:
             await form.discard(request)
             await to_thread.run_sync(self._note_refusal, operation, address, fault)
             return _Reply(envelope.failure(Result.BAD_TOKEN, explain(fault, operation.words, language)))
+        except UNAVAILABLE as problem:
+            return await _away(request, operation, problem, language)
         except Exception as error:  # noqa: BLE001 (the last place where a mistake of ours can become an answer)
             return _incident(operation, error, language)
         wait = self._pace.delay(caller.token_id, self._services.clock.monotonic())
@@ -177,6 +184,8 @@ class Frame:
             return _Reply(await to_thread.run_sync(self._run, call))
         except ClientDisconnect:
             return _Reply(envelope.failure(Result.FAILURE, ""), 400)
+        except UNAVAILABLE as problem:  # for an entry of the audit log, too
+            return await _away(request, call.operation, problem, call.language)
         except Exception as error:  # noqa: BLE001 (as above)
             await form.discard(request)
             failure = _failure(call, error)
@@ -260,6 +269,12 @@ def _failure(call: _Call, error: Exception) -> _Failure:
 def _worded(call: _Call, text: Text, code: str, status: int) -> _Failure:
     reply = _Reply(envelope.failure(Result.FAILURE, text.of(call.language)), status)
     return _Failure(reply, End(outcome=Outcome.FAILED, code=code, reason=text.en))
+
+
+async def _away(request: Request, operation: Operation, problem: Exception, language: Language) -> _Reply:
+    """503: a balancer may ask another process, and a client again."""
+    _log.warning("database_unavailable", operation=operation.name, reason=str(problem))
+    return await _refused(request, _NO_DATABASE.of(language), 503, {"retry-after": _COME_BACK})
 
 
 def _incident(operation: Operation, error: Exception, language: Language) -> _Reply:

@@ -1,7 +1,7 @@
 """Wakes a worker of this process when there is something to do, so that no worker looks at the queue in vain.
 
 The race: it rings while a worker looks and finds nothing yet. A ring stays until somebody has heard it, so that worker
-hears it at once. One ring wakes one worker; whoever finds a task rings for the next.
+hears it at once. One ring wakes one worker; whoever takes a task and has seen another rings for the next.
 """
 
 from __future__ import annotations

@@ -93,7 +93,6 @@ class TaskEngine:
         claim = queue.claim(self._runtime.database, self._server.id, self._runtime.clock.now())
         if claim is None:
             return False
-        BELL.ring()  # there may be more
         execute(self._runtime, claim)
         return True
 

@@ -6,8 +6,11 @@ transaction fails. The task is then not known to have succeeded, so `undo` asks 
 
 from __future__ import annotations
 
+import threading
 import traceback
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -21,12 +24,16 @@ from core.tasks.context import Runtime, TaskContext
 from core.tasks.kinds import Kind, Write
 from core.tasks.rows import TaskState
 
-_ATTEMPTS: Final = 3
+A = TypeVar("A")
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
 def execute(runtime: Runtime, claim: Claim) -> None:
-    """Run the task, and settle it when it does not succeed. Raises OperationalError when the database fails."""
+    """Run the task, and settle it when it does not succeed. Raises OperationalError when the database fails for longer
+    than the task may take."""
     kind = kinds.find(claim.facts.kind)
     assert kind is not None, f"BUG: claimed without knowing {claim.facts.kind}"
     try:
@@ -35,7 +42,8 @@ def execute(runtime: Runtime, claim: Claim) -> None:
             ending = _run(runtime, claim, kind)
             if ending is None:
                 return
-            claim = queue.decide(runtime.database, claim, *ending, runtime.clock.now())
+            deciding = partial(queue.decide, runtime.database, claim, *ending, runtime.clock.now())
+            claim = _insist(runtime, claim, deciding)
         _settle(runtime, claim, kind)
     except Overtaken:
         metrics.OVERTAKEN.labels(kind.name).inc()
@@ -53,6 +61,8 @@ def _run(runtime: Runtime, claim: Claim, kind: Kind) -> tuple[TaskState, str] | 
         return _stopped(context, stop)
     except (DriverFault, Fault) as problem:
         return TaskState.FAILED, _reason(problem)
+    except OperationalError:
+        return TaskState.FAILED, "the database was away while it ran"
     except Exception as error:  # noqa: BLE001 (a step's mistake must not take the worker and its other tasks along)
         return TaskState.FAILED, f"internal error, incident {_incident(claim, error)}"
     return None
@@ -79,23 +89,31 @@ def _settle(runtime: Runtime, claim: Claim, kind: Kind) -> None:
         _finish(runtime, claim, kind, write, (claim.ending, claim.reason))
     except Overtaken:
         raise
-    except (DriverFault, Fault) as problem:
+    except (DriverFault, Fault, OperationalError) as problem:
         _postpone(runtime, claim, kind, str(problem))
     except Exception as error:  # noqa: BLE001 (as above; it is repeated until it succeeds, and seen in the metrics)
         _postpone(runtime, claim, kind, f"incident {_incident(claim, error)}")
 
 
 def _finish(runtime: Runtime, claim: Claim, kind: Kind, write: Write, end: tuple[TaskState, str]) -> None:
-    """A transaction that failed for the database's reasons is repeated: if it was committed after all, that is noticed
-    by its own condition."""
-    for attempt in range(_ATTEMPTS):
+    _insist(runtime, claim, partial(_write_end, runtime, claim, kind, write, end))
+
+
+def _insist(runtime: Runtime, claim: Claim, transaction: Callable[[], A]) -> A:
+    """A transaction that failed for the database's reasons is repeated while the task is ours: if it was committed
+    after all, that is noticed by its own condition. Nobody else would take the task from a server that lives before
+    its time is over."""
+    pause = _FIRST_PAUSE
+    while True:
         try:
-            _write_end(runtime, claim, kind, write, end)
-        except OperationalError:
-            if attempt == _ATTEMPTS - 1:
+            return transaction()
+        except OperationalError as problem:
+            if runtime.clock.now() >= claim.deadline:
                 raise
-        else:
-            return
+            metrics.DATABASE_FAILURES.inc()
+            _log.warning("task_waits_for_database", task=claim.facts.id, problem=str(problem.orig))
+        threading.Event().wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _write_end(runtime: Runtime, claim: Claim, kind: Kind, write: Write, end: tuple[TaskState, str]) -> None:
@@ -113,7 +131,7 @@ def _write_end(runtime: Runtime, claim: Claim, kind: Kind, write: Write, end: tu
 def _postpone(runtime: Runtime, claim: Claim, kind: Kind, problem: str) -> None:
     metrics.SETTLEMENTS_FAILED.labels(kind.name).inc()
     _log.warning("task_settlement_failed", task=claim.facts.id, kind=kind.name, problem=problem)
-    queue.postpone(runtime.database, claim, runtime.clock.now())
+    _insist(runtime, claim, partial(queue.postpone, runtime.database, claim, runtime.clock.now()))
 
 
 def _incident(claim: Claim, error: Exception) -> str:

@@ -13,12 +13,13 @@ UPDATE (`core.tasks.claims`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Select, and_, event, exists, or_, select, update
+from sqlalchemy import Select, and_, bindparam, event, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -78,21 +79,24 @@ def claim(database: Database, server_id: str, now: datetime) -> Claim | None:
     """The next task for a worker of this server: one that is to be settled, or else one that is queued. None: there is
     nothing to do, or another worker was faster.
 
-    It looks before it takes, for a look needs no lock on SQLite.
+    It looks before it takes, for a look needs no lock on SQLite. When it saw more than it took, it rings for the next
+    worker.
     """
-    for waiting in (_unsettled(now), _queued()):
-        with database.platform() as session:
-            found = session.scalar(waiting.with_only_columns(Task.number))
-        if found is not None and (taken := _take(database, waiting, server_id, now)) is not None:
+    known = kinds.known()
+    with database.platform() as session:
+        unsettled, queued = _waiting(session, known, now)
+    for numbers, waiting in ((unsettled, _unsettled(known)), (queued, _queued(known))):
+        if numbers and (taken := _take(database, waiting, server_id, now)) is not None:
+            if len(unsettled) + len(queued) > 1:
+                BELL.ring()
             return taken
     return None
 
 
 def has_work(database: Database, now: datetime) -> bool:
     """Whether there is something that a worker could claim."""
-    waiting = (waits.with_only_columns(Task.number).exists() for waits in (_unsettled(now), _queued()))
     with database.platform() as session:
-        return bool(session.scalar(select(or_(*waiting))))
+        return any(_waiting(session, kinds.known(), now))
 
 
 def decide(database: Database, claim: Claim, ending: TaskState, reason: str, now: datetime) -> Claim:
@@ -140,10 +144,20 @@ def end_queued(session: Session, task: Task, state: TaskState, reason: str, now:
     return True
 
 
+def _waiting(session: Session, known: frozenset[str], now: datetime) -> tuple[Sequence[int], Sequence[int]]:
+    """The next two, if there are so many, that are to be settled; and of those that are queued."""
+    unsettled, queued = (
+        session.scalars(waiting.with_only_columns(Task.number).limit(2), {"now": now}).all()
+        for waiting in (_unsettled(known), _queued(known))
+    )
+    return unsettled, queued
+
+
 def _take(database: Database, waiting: Select[Task], server_id: str, now: datetime) -> Claim | None:
+    first = waiting.limit(1).with_for_update(skip_locked=True, of=Task)
     try:
         with database.platform(write=True) as session:
-            task = session.scalars(waiting.with_for_update(skip_locked=True, of=Task)).one_or_none()
+            task = session.scalars(first, {"now": now}).one_or_none()
             if task is None:
                 return None
             kind = kinds.find(task.kind)
@@ -170,8 +184,9 @@ def _claim(task: Task) -> Claim:
     )  # fmt: skip
 
 
-def _queued() -> Select[Task]:
-    """The oldest task that may start now. Kinds of another version are left for its servers."""
+@cache
+def _queued(known: frozenset[str]) -> Select[Task]:
+    """The tasks that may start now, the oldest first. Kinds of another version are left for its servers."""
     other = aliased(Task)
     older = and_(other.state == TaskState.QUEUED, other.number < Task.number)
     blocked = exists().where(
@@ -179,13 +194,16 @@ def _queued() -> Select[Task]:
         other.object_id == Task.object_id,
         or_(other.state == TaskState.RUNNING, older),
     )
-    own = (Task.state == TaskState.QUEUED, Task.kind.in_(sorted(kinds.known())))
-    return select(Task).where(*own, ~blocked).order_by(Task.number).limit(1)
+    own = (Task.state == TaskState.QUEUED, Task.kind.in_(sorted(known)))
+    return select(Task).where(*own, ~blocked).order_by(Task.number)
 
 
-def _unsettled(now: datetime) -> Select[Task]:
-    waiting = (Task.state == TaskState.RUNNING, Task.ending.is_not(None), Task.owner.is_(None), Task.retry_at <= now)
-    return select(Task).where(*waiting, Task.kind.in_(sorted(kinds.known()))).order_by(Task.number).limit(1)
+@cache
+def _unsettled(known: frozenset[str]) -> Select[Task]:
+    """The tasks that are to be settled `now`."""
+    due = Task.retry_at <= bindparam("now", type_=Task.retry_at.type)
+    waiting = (Task.state == TaskState.RUNNING, Task.ending.is_not(None), Task.owner.is_(None), due)
+    return select(Task).where(*waiting, Task.kind.in_(sorted(known))).order_by(Task.number)
 
 
 def _accepted(kind: str) -> Callable[[Session], None]:

@@ -43,6 +43,7 @@ from tests.support.inventory import a_host, a_vm
 from tests.support.process import ROOT
 from tests.support.product import Product, rows
 from tests.support.real import answers, eventually, free_port, server
+from tests.support.state import database_of
 from tests.support.threads import together
 
 _OPENED, _BATCH, _TASKS = 100, 10, 300
@@ -73,7 +74,7 @@ def test_opened_vms_and_the_overhead_of_a_task(tmp_path: Path) -> None:
 
 @contextmanager
 def _database(folder: Path) -> Iterator[Database]:
-    with closing(Database(f"sqlite:///{folder / 'starvc.db'}")) as database:
+    with closing(database_of(folder)) as database:
         yield database
 
 

@@ -110,5 +110,6 @@ def _responses() -> Json:
         "405": "The path does not take this method.",
         "413": f"The body is over {BODY_LIMIT} bytes.",
         "500": "An internal error, with an incident id.",
+        "503": "The database is not available now.",
     }
     return {status: {"description": text, "content": content} for status, text in texts.items()}

@@ -6,7 +6,7 @@ Objects are named by their ids; the positions of VMs that came later are given a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from core.drivers.simulated import records
@@ -21,21 +21,22 @@ _FORMAT: Final = 2
 
 
 def dump(fleet: Fleet) -> dict[str, Any]:
-    """For JSON."""
+    """For orjson, which writes dataclasses as objects by itself: many times faster than `asdict`, and every change of
+    the fleet is saved."""
     hosts, first = fleet.centre.hosts, {vm.index: vm for vm in fleet.centre.vms}
     fresh = HostCondition()
     pasts = zip(hosts, fleet.boots, fleet.guests_before.tolist(), strict=True)
     names = {i: vm.id for i, vm in fleet.vms.items()} | {fleet.position(host.index): host.id for host in hosts}
     return {
         "of": _identity(fleet),
-        "hosts": {hosts[i].id: asdict(c) for i, c in enumerate(fleet.host_conditions) if c != fresh},
+        "hosts": {hosts[i].id: c for i, c in enumerate(fleet.host_conditions) if c != fresh},
         "gone": [vm.id for vm in fleet.centre.vms if vm.index not in fleet.vms],
-        "described": [asdict(vm) for i, vm in fleet.vms.items() if vm is not first.get(i)],
-        "vms": {fleet.vms[i].id: asdict(c) for i, c in fleet.vm_conditions.items()
+        "described": [vm for i, vm in fleet.vms.items() if vm is not first.get(i)],
+        "vms": {fleet.vms[i].id: c for i, c in fleet.vm_conditions.items()
                 if i not in first or c != VmCondition(first[i].vcpus, first[i].memory_mb)},
         "homes": {fleet.vms[i].id: hosts[home].id for i, home in fleet.homes.items() if home != fleet.vms[i].host},
         "pasts": {host.id: [boot, *before] for host, boot, before in pasts if boot != host.boot or any(before)},
-        "lives": {names[member]: asdict(fleet.meters.life(member)) for member in sorted(fleet.touched)},
+        "lives": {names[member]: fleet.meters.life(member) for member in sorted(fleet.touched)},
         "delays": fleet.load.delays(),
         "records": fleet.records.dump(),
     }  # fmt: skip

@@ -43,9 +43,9 @@ def revert(fleet: Fleet, at: VmAt, snapshot_id: str, now: float) -> VmFacts:
     vm = machines.get(fleet, at)
     now_is = fleet.vm_conditions[vm.index]
     host = fleet.directory.host(at.host_id)
-    if problem := fleet.lack(
-        host, saved.vcpus - now_is.vcpus, saved.memory_mb - now_is.memory_mb, overcommit=OVERCOMMIT
-    ):
+    more_vcpus = saved.vcpus * saved.on - now_is.vcpus * now_is.on
+    more_mb = saved.memory_mb * saved.on - now_is.memory_mb * now_is.on
+    if problem := fleet.lack(host, more_vcpus, more_mb, overcommit=OVERCOMMIT):
         raise Refused(problem)
     fleet.set_power(vm.id, on=False, at=now)
     _take_disks_back(fleet, vm, saved, now)

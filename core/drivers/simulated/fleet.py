@@ -114,7 +114,7 @@ class Fleet:
         wanted = replace(now, vcpus=vcpus, memory_mb=memory_mb)
         host = self.centre.hosts[self.homes[found.index]]
         problem = self.lack(host, vcpus - now.vcpus, memory_mb - now.memory_mb, overcommit=overcommit)
-        if problem:
+        if problem and now.on:
             raise Conflict("VM", found.id, problem)
         self._change_vm(found, wanted, at)
 
@@ -184,7 +184,11 @@ class Fleet:
         return self.meters.work(at, np.array([vm]))[:, 0]
 
     def _vcpus(self, host: int) -> int:
-        return sum(self.vm_conditions[i].vcpus for i in self.residents(host))
+        return sum(condition.vcpus for condition in self._powered(host))
+
+    def _powered(self, host: int) -> list[VmCondition]:
+        """What is off, as templates always are, takes storage only."""
+        return [condition for i in self.residents(host) if (condition := self.vm_conditions[i]).on]
 
     def lack(self, host: SimHost, vcpus: int, memory_mb: int, *, overcommit: int) -> str:
         """What the host has not enough of for so much more; empty when it fits."""
@@ -192,7 +196,7 @@ class Fleet:
             return f"{host.id} has not enough CPU left for {vcpus} more vCPUs"
         if (
             memory_mb > 0
-            and sum(self.vm_conditions[i].memory_mb for i in self.residents(host.index)) + memory_mb > host.memory_mb
+            and sum(condition.memory_mb for condition in self._powered(host.index)) + memory_mb > host.memory_mb
         ):
             return f"{host.id} has not enough memory left for {memory_mb} MB more"
         return ""
@@ -254,7 +258,7 @@ class Fleet:
     # --- what outlives the process
 
     def dump(self) -> dict[str, Any]:
-        """Everything that differs from a data centre that nobody touched, for JSON."""
+        """Everything that differs from a data centre that nobody touched, for orjson."""
         return chronicle.dump(self)
 
     def restore(self, dumped: Mapping[str, Any]) -> bool:

@@ -155,6 +155,11 @@ def switch(fleet: Fleet, at: VmAt, *, on: bool, now: float) -> None:
     vm = get(fleet, at)
     if vm.id in fleet.records.incomplete:
         raise Refused(f"{vm.id} is not complete")
+    condition, host = fleet.vm_conditions[vm.index], fleet.directory.host(at.host_id)
+    if on and not condition.on:
+        problem = fleet.lack(host, condition.vcpus, condition.memory_mb, overcommit=OVERCOMMIT)
+        if problem:
+            raise Refused(problem)
     fleet.set_power(vm.id, on=on, at=now)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.drivers.simulated.datacentre import SimDisk, SimNic
@@ -50,11 +50,11 @@ class Records:
     incomplete: set[str] = field(default_factory=set)
 
     def dump(self) -> dict[str, Any]:
-        """For JSON."""
+        """For orjson."""
         return {
-            "snapshots": [asdict(saved) for kept in self.snapshots.values() for saved in kept],
-            "backups": [asdict(saved) for saved in self.backups.values()],
-            "volumes": [asdict(volume) for volume in self.volumes.values()],
+            "snapshots": [saved for kept in self.snapshots.values() for saved in kept],
+            "backups": list(self.backups.values()),
+            "volumes": list(self.volumes.values()),
             "incomplete": sorted(self.incomplete),
         }
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -380,7 +380,7 @@ def _story(made: Fleet) -> Mapping[str, object]:
     made.apply(Fault(Action.FILL_DISK, vm_on(2)), NOW + 63)
     made.resize(vm_on(2), vcpus=1, memory_mb=512, at=NOW + 64)
     made.move(vm_on(1), hosts[2].id, NOW + 65)
-    return json.loads(json.dumps(made.dump()))
+    return orjson.loads(orjson.dumps(made.dump()))
 
 
 def test_what_was_done_survives_a_restart_exactly() -> None:
@@ -388,7 +388,7 @@ def test_what_was_done_survives_a_restart_exactly() -> None:
     kept = _story(made)
     again, pages_again = fleet()
     assert again.restore(kept)
-    assert json.loads(json.dumps(again.dump())) == kept
+    assert orjson.loads(orjson.dumps(again.dump())) == kept
     for host in range(3):
         for kind in ("vm_page", "host_page"):
             old, new = (samples(getattr(side, kind)(host, NOW + 999)) for side in (pages, pages_again))

@@ -226,14 +226,30 @@ def test_a_clone_takes_longer_the_more_there_is_to_copy(world: MemoryWorld) -> N
 def test_a_host_takes_no_more_than_it_has(bench: Bench, world: MemoryWorld) -> None:
     host = world.fleet.centre.hosts[0]
     at = bench.make()
+    bench.driver.ensure_on(at)
     for ask in (
         lambda: bench.driver.ensure_disk(at, DiskWish(id="d2", device="vdb", size_gb=host.store_gb)),
         lambda: bench.driver.ensure_volume(HOST, "v", host.store_gb),
-        lambda: bench.driver.ensure_size(at, 1, host.memory_mb),
-        lambda: bench.driver.ensure_size(at, 10 * host.threads, 512),
+        lambda: bench.driver.ensure_size(at, 2, host.memory_mb),
+        lambda: bench.driver.ensure_size(at, 10 * host.threads, 1024),
     ):
         with pytest.raises(Refused, match="not enough"):
             ask()
+
+
+def test_what_is_off_takes_storage_only_and_needs_room_to_start(bench: Bench, world: MemoryWorld) -> None:
+    fleet = world.fleet
+    conditions = [fleet.vm_conditions[resident] for resident in fleet.residents(0)]
+    free_mb = fleet.centre.hosts[0].memory_mb - sum(vm.memory_mb for vm in conditions if vm.on)
+    off, other = bench.make(), VmAt(HOST, "vm-other")
+    bench.driver.ensure_size(off, 1, free_mb)
+    bench.driver.ensure_vm(HOST, a_wish("other"), Watching())
+    bench.driver.ensure_on(other)
+    with pytest.raises(Refused, match="not enough memory"):
+        bench.driver.ensure_on(off)
+    bench.driver.ensure_off(other)
+    bench.driver.ensure_on(off)
+    bench.driver.ensure_on(off)
 
 
 def test_a_guest_that_takes_too_long_is_left_to_itself(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
 from core.clock import VirtualClock
 from core.db.session import PlatformSession
@@ -94,6 +95,37 @@ def test_a_write_that_fails_leaves_nothing_and_the_task_is_undone(
     work(engine)
     task = read(at.database, id_)
     assert (task.state, task.object_type) == (TaskState.FAILED, "box")
+    assert script.undone == [id_]
+
+
+def test_a_database_that_is_away_at_the_end_of_a_task_is_waited_for(
+    engine: TaskEngine, at: Runtime, script: Script
+) -> None:
+    away = 6
+
+    def write(_: PlatformSession) -> None:
+        nonlocal away
+        away -= 1
+        if away >= 0:
+            raise OperationalError("COMMIT", None, Exception("server closed the connection"))
+
+    script.run = lambda _: write
+    id_ = submit(at)
+    work(engine)
+    assert (read(at.database, id_).state, away, script.ran, script.undone) == (TaskState.SUCCEEDED, -1, [id_], [])
+
+
+def test_a_database_that_is_away_while_a_task_runs_ends_it_with_that_reason(
+    engine: TaskEngine, at: Runtime, script: Script
+) -> None:
+    def fail(_: TaskContext) -> Write:
+        raise OperationalError("SELECT", None, Exception("server closed the connection"))
+
+    script.run = fail
+    id_ = submit(at)
+    work(engine)
+    task = read(at.database, id_)
+    assert (task.state, task.reason) == (TaskState.FAILED, "the database was away while it ran")
     assert script.undone == [id_]
 
 
