@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from core.metrics import REGISTRY
 
@@ -57,8 +57,8 @@ SENT_BYTES = Counter(
     registry=REGISTRY,
 )
 TOO_OLD = Counter(
-    "starvc_store_too_old_total",
-    "Write requests of which the server of the store left out points that are older than it keeps.",
+    "starvc_store_too_old_points_total",
+    "Points (object and time) that the server of the store left out because they are older than it keeps.",
     ["store"],
     registry=REGISTRY,
 )
@@ -66,5 +66,11 @@ REPLAYS = Counter(
     "starvc_store_replays_total",
     "Times that the last writes were sent again because the server of the store had been restarted.",
     ["store"],
+    registry=REGISTRY,
+)
+RETENTION_MISSING = Gauge(
+    "starvc_store_retention_missing_seconds",
+    "By how much the server of the store keeps points shorter than the settings ask for, by level; 0: it does not.",
+    ["store", "level"],
     registry=REGISTRY,
 )

@@ -3,13 +3,15 @@
     embedded                                                   files in the data folder, no server
     influxdb+http://HOST:8086?org=ORG                          InfluxDB 2.x; the token stands in its own setting
     victoria+http://HOST:8428                                  VictoriaMetrics, single node
-    victoria+http://VMINSERT:8480/insert/0?read=http://VMSELECT:8481/select/0&settle=2    its cluster
+    victoria+http://VMINSERT:8480/insert/0?read=http://VMSELECT:8481/select/0&nodes=http://VMSTORAGE1:8482,...
+                                                               its cluster
 
 Both take `prefix=NAME` (of buckets, of series) where several installations share a server, and https for http.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -25,6 +27,9 @@ _FORMS: Final = "embedded, influxdb+http://HOST:8086?org=ORG or victoria+http://
 _DAY: Final = 86_400
 _LATE: Final = 26 * 3600
 """Windows that are not final are kept with the raw samples: those of a day are up to 25 hours old."""
+_PASSED_ON: Final = 0.5
+_LONGEST_SETTLE: Final = 60.0
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def is_served(settings: Settings) -> bool:
@@ -32,10 +37,11 @@ def is_served(settings: Settings) -> bool:
     return settings.store != EMBEDDED
 
 
-def open_store(settings: Settings, folder: Path, clock: Clock) -> TimeSeriesStore:
-    """`folder`: of the embedded store. ValueError for a setting that names no store, StoreUnavailable."""
+def open_store(settings: Settings, folder: Path, clock: Clock, *, writable: bool = True) -> TimeSeriesStore:
+    """`folder`: of the embedded store, which has one writer. ValueError for a setting that names no store,
+    StoreUnavailable."""
     if settings.store == EMBEDDED:
-        return EmbeddedStore(folder)
+        return EmbeddedStore(folder, writable=writable)
     kind, _, scheme = urlsplit(settings.store).scheme.partition("+")
     if scheme not in ("http", "https") or kind not in ("influxdb", "victoria"):
         raise ValueError(f"store: {settings.store!r} names no store; allowed: {_FORMS}")
@@ -44,10 +50,17 @@ def open_store(settings: Settings, folder: Path, clock: Clock) -> TimeSeriesStor
 
 
 def _parts(text: str) -> tuple[str, dict[str, str]]:
+    return _base(text), dict(parse_qsl(urlsplit(text).query, keep_blank_values=True))
+
+
+def _base(text: str) -> str:
+    """The URL of a server without its options and its last slash."""
     found = urlsplit(text)
-    if not found.hostname or found.username or found.password:
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError(f"store: {text!r} is no URL of a server; allowed: http://HOST:PORT or https://HOST:PORT")
+    if found.username or found.password:
         raise ValueError("store: needs a host, and no user or password: the token has its own setting, store_token")
-    return f"{found.scheme}://{found.netloc}{found.path.rstrip('/')}", dict(parse_qsl(found.query))
+    return f"{found.scheme}://{found.netloc}{found.path.rstrip('/')}"
 
 
 def _influx(url: str, options: dict[str, str], settings: Settings, clock: Clock) -> TimeSeriesStore:
@@ -55,29 +68,58 @@ def _influx(url: str, options: dict[str, str], settings: Settings, clock: Clock)
     from core.timeseries.influx.engine import Influx, Place
 
     _known(options, {"org", "prefix"})
-    if "org" not in options or not settings.store_token:
+    if not options.get("org") or not settings.store_token:
         raise ValueError("store: InfluxDB needs ?org=ORGANISATION in store, and store_token")
-    retention = {
-        Level.RAW: int(settings.raw_retention * 3600) + _LATE,
-        Level.MINUTE: int((settings.minute_retention + 1) * _DAY),
-        Level.HOUR: int((settings.hour_retention + 1) * _DAY),
-        Level.DAY: int((settings.day_retention + 2) * _DAY),
-    }
-    prefix = options.get("prefix", "starvc")
-    place = Place(url, options["org"], settings.store_token, prefix, retention)
+    place = Place(url, options["org"], settings.store_token, _prefix(options), _retention(settings))
     return ServedStore(Influx(place, clock), clock)
 
 
 def _victoria(url: str, options: dict[str, str], settings: Settings, clock: Clock) -> TimeSeriesStore:
     from core.timeseries.victoria.engine import Place, Victoria
 
-    _known(options, {"read", "settle", "prefix"})
-    settle = float(options["settle"]) if "settle" in options else None
-    if "read" in options and settle is None:
-        raise ValueError("store: a VictoriaMetrics cluster needs settle=SECONDS, after which it shows what it took")
-    prefix = options.get("prefix", "starvc")
-    place = Place(url, options.get("read", url).rstrip("/"), prefix, settings.store_token, settle)
+    _known(options, {"read", "nodes", "settle", "prefix"})
+    read = _base(options["read"]) if "read" in options else url
+    nodes = tuple(_base(node) for node in options["nodes"].split(",")) if "nodes" in options else None
+    if "read" not in options and (nodes is not None or "settle" in options):
+        raise ValueError("store: nodes and settle are of a VictoriaMetrics cluster, which needs read=URL too")
+    if "read" in options and nodes is None and "settle" not in options:
+        raise ValueError(
+            "store: a VictoriaMetrics cluster needs nodes=URL,... of its vmstorage nodes, or settle=SECONDS after "
+            "which it shows what it took"
+        )
+    if "read" in options and nodes is None:
+        nodes = ()
+    place = Place(url, read, _prefix(options), settings.store_token, nodes, _settle(options), _retention(settings))
     return ServedStore(Victoria(place, clock), clock)
+
+
+def _settle(options: dict[str, str]) -> float:
+    """Of a cluster without the option: what its vminsert needs to pass on what it took, twice."""
+    text = options.get("settle", str(_PASSED_ON) if "read" in options else "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_SETTLE:
+        raise ValueError(f"store: settle is {text!r}; allowed: seconds from 0 to {_LONGEST_SETTLE:.0f}")
+    return seconds
+
+
+def _prefix(options: dict[str, str]) -> str:
+    prefix = options.get("prefix", "starvc")
+    if not _NAME.fullmatch(prefix):
+        raise ValueError(f"store: prefix is {prefix!r}; allowed: letters, digits and _, a letter first")
+    return prefix
+
+
+def _retention(settings: Settings) -> dict[Level, int]:
+    """Seconds that a server has to keep the points of each level."""
+    return {
+        Level.RAW: int(settings.raw_retention * 3600) + _LATE,
+        Level.MINUTE: int((settings.minute_retention + 1) * _DAY),
+        Level.HOUR: int((settings.hour_retention + 1) * _DAY),
+        Level.DAY: int((settings.day_retention + 2) * _DAY),
+    }
 
 
 def _known(options: dict[str, str], allowed: set[str]) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,11 @@ _ROOT = Path(__file__).parents[2]
 @dataclass(frozen=True)
 class Opened:
     """How a test gets at the store under test: `open` the writing one (after closing the last); `elsewhere` is an
-    expression that opens a reading one in another process after the imports `imports`; `crash` kills the server behind
-    it and starts it again, where there is one."""
+    expression that opens a reading one in another process after the imports `imports`."""
 
     open: Callable[[], TimeSeriesStore]
     imports: str
     elsewhere: str
-    crash: Callable[[], None] | None = None
 
 
 def frame(kind: Kind, samples: Sequence[tuple[str, float, float]]) -> Frame:
@@ -357,26 +356,6 @@ class TimeSeriesContract:
         assert_same_lines(store.read_lines(Level.DAY, Kind.VM, T0, T0 + 60)[0], written)
         store.close()
 
-    def test_nothing_acknowledged_is_lost_when_the_server_dies_in_the_middle_of_writes(self, opened: Opened) -> None:
-        if opened.crash is None:
-            pytest.skip("there is no server that could die")
-        store, acknowledged = opened.open(), []
-        crash = threading.Thread(target=opened.crash)
-        for second in range(60):
-            if second == 20:
-                crash.start()
-            try:
-                store.write([frame(Kind.VM, [(f"vm-{number}", T0 + second, second) for number in range(50)])])
-                acknowledged.append(T0 + second)
-            except StoreUnavailable:
-                crash.join()
-        crash.join()
-        store.write([frame(Kind.VM, [("after", T0 + 100, 1.0)])])
-        found = rows(store.read(Kind.VM, T0, T0 + 1000))
-        assert {time for _, time, _ in found} >= {*acknowledged, T0 + 100}
-        assert all(sum(time == one for _, time, _ in found) == 50 for one in acknowledged)
-        store.close()
-
     def test_readers_beside_a_writer_never_see_half_a_batch(self, store: TimeSeriesStore) -> None:
         names = [f"vm-{number}" for number in range(50)]
         failures: list[str] = []
@@ -392,15 +371,16 @@ class TimeSeriesContract:
                 if len(found) % len(names) or len(hosts) * len(names) < len(found):
                     failures.append(f"read: {len(found)} samples of VMs, {len(hosts)} of hosts")
 
-        readers = [threading.Thread(target=read) for _ in range(3)]
-        for reader in readers:
-            reader.start()
-        for second in range(40):
-            vms = frame(Kind.VM, [(name, T0 + second, second) for name in names])
-            store.write([vms, frame(Kind.HOST, [("h", T0 + second, second)])])
-        done.set()
-        for reader in readers:
-            reader.join()
+        with ThreadPoolExecutor(3) as pool:
+            readers = [pool.submit(read) for _ in range(3)]
+            try:
+                for second in range(40):
+                    vms = frame(Kind.VM, [(name, T0 + second, second) for name in names])
+                    store.write([vms, frame(Kind.HOST, [("h", T0 + second, second)])])
+            finally:
+                done.set()
+            for reader in readers:
+                reader.result()
         assert failures == []
 
     def test_writers_of_samples_and_of_lines_run_side_by_side(self, store: TimeSeriesStore) -> None:
@@ -451,3 +431,65 @@ class TimeSeriesContract:
             store.write([frame(Kind.VM, [("b", T0 + 30, 3.0)])])
             answers += process.communicate("\n", timeout=60)[0].splitlines()
         assert answers == ["['a', '\\u865a']\n", "4.5\n", "['b']"]
+
+
+class ServedContract(TimeSeriesContract):
+    """What stores that are servers promise beyond it: several processes write, and the server may die."""
+
+    @pytest.fixture
+    def crash(self) -> Callable[[], None]:
+        """Kills the server and starts it again."""
+        raise NotImplementedError
+
+    def test_nothing_acknowledged_is_lost_when_the_server_dies_in_the_middle_of_writes(
+        self, opened: Opened, crash: Callable[[], None]
+    ) -> None:
+        """What was not acknowledged is written again, as the queue of a collector does."""
+        store, names = opened.open(), [f"vm-{number}" for number in range(50)]
+        crashing = threading.Thread(target=crash)
+        for second in range(60):
+            batch = [frame(Kind.VM, [(name, T0 + second, second) for name in names])]
+            if second == 20:
+                crashing.start()
+            try:
+                store.write(batch)
+            except StoreUnavailable:
+                crashing.join()
+                store.write(batch)
+        crashing.join()
+        store.write([frame(Kind.VM, [("after", T0 + 100, 1.0)])])
+        found = rows(store.read(Kind.VM, T0, T0 + 1000))
+        times = [time for _, time, _ in found]
+        assert [times.count(T0 + second) for second in (*range(60), 100)] == [50] * 60 + [1]
+        store.close()
+
+    def test_two_collectors_write_at_once_and_one_aggregator_hears_of_everything(self, opened: Opened) -> None:
+        """Each collector has its own objects and its own connection, as each shard has."""
+        aggregator, heard, cursor = opened.open(), set(), 0
+        failures: list[Exception] = []
+
+        def collect(shard: int) -> None:
+            store = opened.open()
+            try:
+                for step in range(15):
+                    names = [f"vm-{shard}-{number}" for number in range(20)]
+                    store.write([frame(Kind.VM, [(name, T0 + 60 * (2 * step + shard), step) for name in names])])
+            except (StoreUnavailable, ValueError) as error:
+                failures.append(error)
+            finally:
+                store.close()
+
+        collectors = [threading.Thread(target=collect, args=(shard,)) for shard in range(2)]
+        for collector in collectors:
+            collector.start()
+        while any(collector.is_alive() for collector in collectors):
+            touched = aggregator.touched(cursor)
+            heard, cursor = heard | touched.minutes, touched.cursor
+        assert failures == []
+        heard |= aggregator.touched(cursor).minutes
+        assert heard == {(Kind.VM, T0 + 60 * minute) for minute in range(30)}
+        assert len(aggregator.read(Kind.VM, T0, T0 + 3600)) == 2 * 15 * 20
+        latest = aggregator.latest(Kind.VM, T0)
+        assert len(latest) == 40
+        assert set(latest.values[:, 0].tolist()) == {14.0}
+        aggregator.close()

@@ -66,8 +66,11 @@ class Catalogue:
         return self.layout(connection, kind)
 
     def load_layouts(self, connection: sqlite3.Connection) -> None:
+        """What another thread has read of a later snapshot stays: layouts are never removed."""
         rows = connection.execute("SELECT id, kind, fields FROM layouts")
-        self._layouts = {number: (kind, *fields.split(",")) for number, kind, fields in rows}
+        found = {number: (kind, *fields.split(",")) for number, kind, fields in rows}
+        with self._lock:
+            self._layouts = self._layouts | found
 
     def width(self, layout: int) -> int:
         """How many columns the rows of a layout have."""

@@ -5,14 +5,16 @@ A write is one body per bucket, written by hand and compressed at level 1 (the c
 seven times as long, its compression level 9 another 85 ms a tick), sent synchronously: the caller, who has the queue,
 learns of every failure.
 
-    429, 503     the server is busy: repeated after Retry-After, three times at most, then StoreUnavailable
+    429, 503        the server is busy: repeated after Retry-After, three times at most, then StoreUnavailable
     401, 403, 404   StoreDenied: the token, the organisation, the bucket
-    400, 413     WriteRefused: a conflict of types, a body too large; the caller halves it
-    partial write for age   the points are older than the bucket keeps: counted, done
+    400, 413, 422   WriteRefused: a conflict of types, a body too large; the caller halves it
+    422 for age     the points are older than the bucket keeps, the others are written: counted, done. A write that has
+                    points of both faults is refused for the other one, and halved until they stand apart
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,17 +32,18 @@ from core.timeseries.metrics import REQUEST_SECONDS, REQUESTS, SENT_BYTES, TOO_O
 from core.timeseries.served.lineprotocol import LineProtocol
 from core.timeseries.served.refusals import Answer, patiently, retry_after
 from core.timeseries.served.tables import FAR_FUTURE, Rows, Selection, Table, chained
-from core.timeseries.served.transport import gzipped
+from core.timeseries.served.transport import LINK_SOCKET, gzipped
 from core.timeseries.store import Level, StoreUnavailable
 
 _STORE: Final = "influxdb"
 _RECENT: Final = 600.0
+_TOO_OLD: Final = re.compile(rb"dropped (\d+) points? outside retention policy")
 _FOREVER: Final = dict.fromkeys(Level, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`retention` in seconds by level, 0 for ever: of buckets that are made, `<prefix>_<level>`."""
+    """`retention` in seconds by level, 0 for ever: what the buckets `<prefix>_<level>` keep at least."""
 
     url: str
     org: str
@@ -65,6 +68,7 @@ class Influx:
         self._client = InfluxDBClient(
             place.url, token=place.token, org=place.org, timeout=int(place.timeout * 1000), retries=False
         )
+        self._client.api_client.rest_client.pool_manager.connection_pool_kw["socket_options"] = LINK_SOCKET
         self._writes = WriteService(self._client.api_client)
         self._dialect = Dialect(
             header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339Nano"
@@ -94,8 +98,8 @@ class Influx:
             )
         except ApiException as problem:
             answer = _answer(problem)
-            if answer.status in (400, 422) and b"outside retention policy" in answer.body:
-                TOO_OLD.labels(_STORE).inc()
+            if too_old := _TOO_OLD.search(answer.body):
+                TOO_OLD.labels(_STORE).inc(int(too_old.group(1)))
                 return Answer(204, b"")
             return answer
         return Answer(204, b"")
@@ -126,6 +130,8 @@ class Influx:
         with REQUEST_SECONDS.labels(_STORE, operation).time():
             try:
                 return patiently(_STORE, operation, once, self._pause)
+            except StoreUnavailable as problem:
+                raise type(problem)(f"{_STORE}: {self._place.url}: {problem}") from problem
             except (HTTPError, OSError) as problem:
                 REQUESTS.labels(_STORE, operation, "none").inc()
                 raise StoreUnavailable(f"{_STORE}: {self._place.url}: {problem}") from problem

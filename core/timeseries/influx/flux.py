@@ -1,8 +1,12 @@
 """Flux that lets the storage engine do the work, and its CSV answers as rows. Pure.
 
-`range`, the filters and `last` are pushed down to the storage; `pivot` turns cells into rows on the server, which makes
-the answer six times smaller. The answer is split by hand: labels hold no comma and no quote, and the client library's
-reader takes twenty times as long.
+`range`, the filters, `last` and `group` are pushed down to the storage: nothing may stand between them (a `keep` there
+doubled the time). `pivot` turns cells into rows on the server, which makes the answer eight times smaller. It is split
+by hand: labels hold no comma and no quote, and the client library's reader takes twenty times as long.
+
+Of 1,000 objects with 12 fields, 390 ms are the server's and 6 ms ours. A regular expression is the fastest selection:
+`contains` is evaluated row by row, and a chain of `or` is refused from 300 on as too deep and takes ten times as long
+when it is put as a tree.
 """
 
 from __future__ import annotations
@@ -32,7 +36,6 @@ def query(bucket: str, selection: Selection, start: int, end: int, *, last: bool
     if last:
         lines.append("last()")
     keys = ", ".join(f'"{key}"' for key in _KEYS)
-    lines.append(f'keep(columns: [{keys}, "_field", "_value"])')
     lines.append("group()")
     lines.append(f'pivot(rowKey: [{keys}], columnKey: ["_field"], valueColumn: "_value")')
     return "\n  |> ".join(lines)

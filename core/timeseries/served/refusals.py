@@ -14,6 +14,7 @@ LONGEST_WAIT: Final = 5.0
 _BUSY: Final = (429, 503)
 _DENIED: Final = (401, 403, 404)
 _REFUSED: Final = (400, 413, 422)
+_WRONG_PATH: Final = b"unsupported path"
 _SHOWN: Final = 300
 
 
@@ -37,11 +38,12 @@ def retry_after(header: str | None) -> float | None:
 def refusal(status: int, body: bytes) -> Exception | None:
     """What to raise for an answer; None for success.
 
-    401, 403, 404: StoreDenied. 400, 413, 422: WriteRefused. Everything else, 429 and 503 included: StoreUnavailable."""
+    401, 403, 404, and 400 for a path that the server does not know: StoreDenied. Other 400, 413, 422: WriteRefused.
+    Everything else, 429 and 503 included: StoreUnavailable."""
     if status < 300:
         return None
     reason = f"HTTP {status}: {body[:_SHOWN].decode('utf-8', 'replace').strip() or 'no reason given'}"
-    if status in _DENIED:
+    if status in _DENIED or (status == 400 and _WRONG_PATH in body):
         return StoreDenied(reason)
     if status in _REFUSED:
         return WriteRefused(reason)
@@ -59,7 +61,8 @@ def wait(answer: Answer, attempt: int) -> float | None:
 
 
 def patiently(store: str, operation: str, ask: Callable[[], Answer], pause: Callable[[float], None]) -> bytes:
-    """The body of a successful answer. Raises what `refusal` says, for reading never WriteRefused."""
+    """The body of a successful answer. Raises what `refusal` says, but WriteRefused only for writing: what is refused
+    of a `check` is denied, of a question unavailable."""
     attempt = 0
     while True:
         answer = ask()
@@ -72,7 +75,7 @@ def patiently(store: str, operation: str, ask: Callable[[], Answer], pause: Call
         pause(seconds)
     problem = refusal(answer.status, answer.body)
     if isinstance(problem, WriteRefused) and operation != "write":
-        problem = StoreUnavailable(str(problem))
+        problem = StoreDenied(str(problem)) if operation == "check" else StoreUnavailable(str(problem))
     if problem is not None:
         raise problem
     return answer.body

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Final
 from urllib.parse import urlencode
 
 import urllib3
+from urllib3.connection import HTTPConnection
 
 from core.timeseries.metrics import REQUEST_SECONDS, REQUESTS, SENT_BYTES
 from core.timeseries.served.refusals import Answer, patiently, retry_after
@@ -15,6 +18,12 @@ from core.timeseries.store import StoreUnavailable
 
 _CONNECTIONS = 8
 _GZIP = 16 + zlib.MAX_WBITS
+_LINK_SECONDS = 5
+LINK_SOCKET: Final = [
+    *HTTPConnection.default_socket_options,
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LINK_SECONDS * 1000),
+]
+"""Over a cut link nothing is sent again for longer: what was given up does not arrive much later after all."""
 
 
 def gzipped(body: bytes) -> bytes:
@@ -35,8 +44,10 @@ class Transport:
     ) -> None:
         self._store = store
         self._pause = pause
-        limits = urllib3.Timeout(connect=min(timeout, 5.0), read=timeout)
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, headers=dict(headers), retries=False, timeout=limits)
+        limits = urllib3.Timeout(connect=min(timeout, _LINK_SECONDS), read=timeout)
+        self._pool = urllib3.PoolManager(
+            maxsize=_CONNECTIONS, headers=dict(headers), retries=False, timeout=limits, socket_options=LINK_SOCKET
+        )
 
     def send(self, url: str, body: bytes) -> None:
         """Raises StoreUnavailable, WriteRefused."""
@@ -52,9 +63,9 @@ class Transport:
         """Raises StoreUnavailable."""
         return self._ask(operation, "GET", url, None, {})
 
-    def connections(self, url: str) -> int:
-        """How many connections to the host of the URL have been opened so far: one more after each that was lost."""
-        return int(getattr(self._pool.connection_from_url(url), "num_connections", 0))
+    def check(self, method: str, url: str) -> None:
+        """That a request without content is taken there. Raises StoreDenied when it is not, StoreUnavailable."""
+        self._ask("check", method, url, b"" if method == "POST" else None, {})
 
     def _ask(self, operation: str, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         def once() -> Answer:
@@ -64,6 +75,8 @@ class Transport:
         with REQUEST_SECONDS.labels(self._store, operation).time():
             try:
                 return patiently(self._store, operation, once, self._pause)
+            except StoreUnavailable as problem:
+                raise type(problem)(f"{self._store}: {url.partition('?')[0]}: {problem}") from problem
             except urllib3.exceptions.HTTPError as problem:
                 REQUESTS.labels(self._store, operation, "none").inc()
                 raise StoreUnavailable(f"{self._store}: {url}: {problem}") from problem

@@ -1,29 +1,36 @@
-"""VictoriaMetrics as an engine of the served store: line protocol in, export and PromQL out. Least version: 1.79.
+"""VictoriaMetrics as an engine of the served store: line protocol in, export and PromQL out. Least version: 1.66.
 
     single node   http://HOST:8428
     cluster       http://VMINSERT:8480/insert/ACCOUNT, reading from http://VMSELECT:8481/select/ACCOUNT
 
-Reading goes through `/api/v1/export`: it takes selectors of any length, returns what was written and nothing computed,
-and reads 1,000 objects in 4 % of the time of a query with the same selector.
+Reading goes through `/api/v1/export`: it takes selectors of any length (a query is refused above 16 KB), returns what
+was written and nothing computed, reads 1,000 objects in 4 % of the time of a query with the same selector, and fails
+where a query of a cluster would answer in part.
 
 What the server does not do for us:
 
 * It answers before it has written: what came in the last seconds is gone after kill -9. The bodies of the last
-  `KEPT` seconds are kept here and sent again when the server turns out to have been started anew (`replay`). Only a
-  death of both at once loses them.
-* What it acknowledged is not to be seen yet. On a single node every write is followed by a flush of its buffers; a
-  cluster has no such request on its front, so there a write takes `settle` seconds longer.
+  `KEPT` seconds are kept here and sent again when a node turns out to have been started anew (`replay`). Only a death
+  of both at once loses them.
+* What it acknowledged is not to be seen yet: every write is followed by a flush of the buffers of each node. The
+  vminsert of a cluster passes on what it took within 0.2 seconds, for which a write waits (`settle`) before it flushes
+  the vmstorage nodes; where these are not named, it waits until they show it by themselves, and their deaths are not
+  noticed.
 * It tells of no point that it throws away: those out of its retention (`-retentionPeriod`, one for all levels: as long
-  as the longest level is kept), in the far future, or with unreadable numbers. None is ever sent, but the first kind,
-  and that is what retention means.
+  as the longest level is kept; one that is shorter is told of at the start), in the far future, or with unreadable
+  numbers. None is ever sent, but the first kind, and that is what retention means.
+
+Without room on its disk it is read-only and answers 503: the samples wait in the queue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlencode
 
 import numpy as np
 import orjson
@@ -33,8 +40,8 @@ from core.timeseries.served.labels import name
 from core.timeseries.served.lineprotocol import LineProtocol
 from core.timeseries.served.tables import FAR_FUTURE, Rows, Selection, Table, chained
 from core.timeseries.served.transport import Transport, gzipped
-from core.timeseries.store import Floats, StoreUnavailable
-from core.timeseries.victoria import exact
+from core.timeseries.store import Floats, Level, StoreUnavailable
+from core.timeseries.victoria import exact, nodes
 from core.timeseries.victoria.replay import Replay
 from core.timeseries.victoria.selectors import matcher, measurement, rows, series
 
@@ -42,19 +49,24 @@ _STORE: Final = "victoriametrics"
 _RECENT: Final = 600.0
 _GROUP: Final = 300_000
 _EARLIEST: Final = 1_000_000_000
+_AHEAD: Final = 2 * 86_400.0
 _LONGEST_QUERY: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`write` and `read`: URLs without their last parts. `settle`: seconds until a cluster shows what it took; None:
-    a single node. `prefix`: of the names of all series, for several installations on one server."""
+    """`write` and `read`: URLs without their last parts. `nodes`: URLs of what stores the data; None: `write` itself,
+    a single node. `settle`: seconds until the nodes have what was sent; without nodes, until it can be read. `prefix`:
+    of the names of all series, for several installations on one server. `token`: a bearer token, or USER:PASSWORD.
+    `retention`: seconds by level that the nodes should keep, 0 for ever."""
 
     write: str
     read: str
     prefix: str = "starvc"
     token: str | None = None
-    settle: float | None = None
+    nodes: Sequence[str] | None = None
+    settle: float = 0.0
+    retention: Mapping[Level, int] = field(default_factory=dict)
 
 
 class Victoria:
@@ -66,26 +78,46 @@ class Victoria:
         self._place = place
         self._clock = clock or SystemClock()
         self._pause = pause
-        headers = {"Authorization": f"Bearer {place.token}"} if place.token else {}
-        self._http = Transport(_STORE, headers)
+        self._http = Transport(_STORE, _authorization(place.token), pause=pause)
         self._lines = LineProtocol()
         self._write_url = f"{place.write}/influx/write?precision=ms"
-        self._replay = Replay(self._http, place.write, self._write_url, self._clock)
+        self._nodes = (place.write,) if place.nodes is None else tuple(place.nodes)
+        self._replay = Replay(self._http, self._write_url, self._nodes, self._clock)
         self._open = True
+        try:
+            self._examine()
+        except BaseException:
+            self.close()
+            raise
+
+    def _examine(self) -> None:
+        """That each URL leads where it should, which is not left to the first sample: a write to a wrong path would be
+        refused as if its samples were at fault."""
+        for node in self._nodes:
+            nodes.examine(self._http, node, self._place.retention)
+        self._http.check("POST", self._write_url)
+        nobody = urlencode({"match[]": series(self._place.prefix, Selection(Level.RAW, "nothing", ()))})
+        self._http.check("GET", f"{self._place.read}/prometheus/api/v1/export?{nobody}")
 
     def write(self, tables: Sequence[Table]) -> None:
         body = gzipped(self._lines.body([_split(self._place.prefix, table) for table in tables]))
         self._must_be_open()
         self._replay.send(body)
-        if self._place.settle is None:
-            self._http.get(f"{self._place.write}/internal/force_flush", "flush")
-        else:
+        self._settle()
+        if self._replay.catch_up():
+            self._settle()
+
+    def _settle(self) -> None:
+        """Until what was sent can be read."""
+        if self._place.settle:
             self._pause(self._place.settle)
+        for node in self._nodes:
+            self._http.get(f"{node}/internal/force_flush", "flush")
 
     def read(self, selection: Selection, start: int, end: int) -> Rows:
         """The server's range has both its ends."""
         self._must_be_open()
-        span = {"start": f"{start / 1000:.3f}", "end": f"{(end - 1) / 1000:.3f}"}
+        span = {"start": f"{start / 1000:.3f}", "end": f"{min((end - 1) / 1000, self._horizon()):.3f}"}
         form = {"match[]": series(self._place.prefix, selection), **span}
         body = self._http.ask(f"{self._place.read}/prometheus/api/v1/export", form)
         fields = [name for field in selection.fields for name in (field, field + exact.LOW, field + exact.HIGH)]
@@ -110,7 +142,7 @@ class Victoria:
     def _last(self, selection: Selection, start: int) -> dict[str, int]:
         """By object the tick of its newest row. A window that reaches back to the epoch finds nothing at all, and the
         first instant of a window is outside it."""
-        end = int(self._clock.now().timestamp()) + 86_400
+        end = int(self._horizon())
         key = f"{measurement(self._place.prefix, selection.place, selection.measurement)}_{selection.fields[0]}"
         named = matcher(selection.objects)
         named = named if len(named) < _LONGEST_QUERY else ""
@@ -126,6 +158,11 @@ class Victoria:
                 last[owner] = max(last.get(owner, tick), tick)
         return last
 
+    def _horizon(self) -> float:
+        """The end of the time that is asked about: 1.122 finds nothing at all in a range that ends decades ahead, and
+        no version takes a sample from further ahead than two days."""
+        return self._clock.now().timestamp() + _AHEAD
+
     def _must_be_open(self) -> None:
         if not self._open:
             raise StoreUnavailable(f"{_STORE}: the store is closed")
@@ -135,10 +172,18 @@ class Victoria:
         self._http.close()
 
 
+def _authorization(token: str | None) -> dict[str, str]:
+    if token is None:
+        return {}
+    if ":" in token:
+        return {"Authorization": f"Basic {b64encode(token.encode()).decode()}"}
+    return {"Authorization": f"Bearer {token}"}
+
+
 def _split(prefix: str, table: Table) -> Table:
     columns: dict[str, Floats] = {}
-    for field, values in table.columns.items():
-        columns[field], columns[field + exact.LOW], columns[field + exact.HIGH] = exact.split(values)
+    for column, values in table.columns.items():
+        columns[column], columns[column + exact.LOW], columns[column + exact.HIGH] = exact.split(values)
     return replace(table, measurement=measurement(prefix, table.place, table.measurement), columns=columns)
 
 

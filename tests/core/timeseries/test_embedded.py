@@ -11,6 +11,7 @@ import pytest
 
 from core.metrics import REGISTRY
 from core.timeseries.embedded import EmbeddedStore
+from core.timeseries.embedded.catalogue import Catalogue
 from core.timeseries.fields import FIELDS, Field, Kind, Unit
 from core.timeseries.store import Frame, Level, StoreUnavailable
 from tests.contract.timeseries import T0, Opened, TimeSeriesContract, frame, lines, rows
@@ -71,6 +72,22 @@ def test_a_reader_follows_what_is_written_after_it_was_opened(folder: Path) -> N
     store.close()
     assert len(reader.read(Kind.VM, 0, 2 * T0)) == 5
     reader.close()
+
+
+def test_a_reader_that_began_before_a_layout_was_known_takes_it_from_nobody(folder: Path) -> None:
+    """It is held up between asking and noting the answer, while others read what came after its own snapshot."""
+    catalogue = Catalogue()
+    store = EmbeddedStore(folder)
+    earlier, later = (sqlite3.connect(folder / "raw.db", isolation_level=None) for _ in range(2))
+    earlier.execute("BEGIN")
+    assert earlier.execute("SELECT count(*) FROM layouts").fetchone() == (0,)
+    store.write([frame(Kind.VM, [("a", T0, 1.0)])])
+    catalogue.load_layouts(later)
+    catalogue.load_layouts(earlier)
+    assert catalogue.width(1) == len(FIELDS[Kind.VM])
+    for connection in (earlier, later):
+        connection.close()
+    store.close()
 
 
 def test_a_reader_without_a_store_says_so(folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from core.timeseries.influx.engine import Influx, Place
 from core.timeseries.served import ServedStore
-from tests.contract.timeseries import Opened, TimeSeriesContract
+from tests.contract.timeseries import Opened, ServedContract
 from tests.support import stores
 from tests.support.stores import Running
 
@@ -26,8 +26,12 @@ def place(server: Running) -> Place:
     return Place(server.url, stores.ORG, stores.influx_token(), prefix=server.name())
 
 
-class TestInflux(TimeSeriesContract):
+class TestInflux(ServedContract):
     @pytest.fixture
     def opened(self, server: Running, place: Place) -> Opened:
         there = f"Place({place.url!r}, {place.org!r}, {place.token!r}, {place.prefix!r})"
-        return Opened(lambda: ServedStore(Influx(place)), _IMPORTS, f"ServedStore(Influx({there}))", server.crash)
+        return Opened(lambda: ServedStore(Influx(place)), _IMPORTS, f"ServedStore(Influx({there}))")
+
+    @pytest.fixture
+    def crash(self, server: Running) -> Callable[[], None]:
+        return server.crash

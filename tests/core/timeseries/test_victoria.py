@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from core.timeseries.served import ServedStore
 from core.timeseries.victoria.engine import Place, Victoria
-from tests.contract.timeseries import Opened, TimeSeriesContract
+from tests.contract.timeseries import Opened, ServedContract
 from tests.support import stores
 from tests.support.stores import Running
 
@@ -26,7 +26,11 @@ def place(server: Running) -> Place:
     return Place(server.url, server.url, prefix=server.name())
 
 
-class TestVictoria(TimeSeriesContract):
+class TestVictoria(ServedContract):
     @pytest.fixture
     def opened(self, server: Running, place: Place) -> Opened:
-        return Opened(lambda: ServedStore(Victoria(place)), _IMPORTS, f"ServedStore(Victoria({place!r}))", server.crash)
+        return Opened(lambda: ServedStore(Victoria(place)), _IMPORTS, f"ServedStore(Victoria({place!r}))")
+
+    @pytest.fixture
+    def crash(self, server: Running) -> Callable[[], None]:
+        return server.crash
