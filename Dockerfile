@@ -18,7 +18,7 @@ ENV PATH=/opt/starvc/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STARVC_HOST=0.0.0.0 \
     STARVC_DATA_DIR=/var/lib/starvc
-USER starvc
+USER 10001
 VOLUME /var/lib/starvc
 EXPOSE 18081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

@@ -39,7 +39,7 @@ def create_app(
     memory: Memory | None = None,
 ) -> FastAPI:
     """The app of one process. `simulation` None: it has no switches. `cloud` gives the collected fields as text, for
-    `/metrics`; `memory` the rules' last evaluations, to be explained."""
+    `/metrics`; `memory` the rules' last evaluations, where this process makes them."""
     app = FastAPI(title="starvc", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
     app.add_route("/metrics", _metrics(registry, cloud))
@@ -48,8 +48,8 @@ def create_app(
     app.include_router(discovery.create_router(discovery.inventory(services.database), _platform_only(services)))
     if simulation is not None:
         app.include_router(create_router(simulation, _platform_only(services)))
-    if memory is not None:
-        app.include_router(explain.create_router(memory, _platform_only(services)))
+    explained = explain.afresh(services) if memory is None else memory.explain
+    app.include_router(explain.create_router(explained, _platform_only(services)))
     app.router.routes.extend(console.routes())
     return app
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from api import (
     cli_audit,
+    cli_backup,
     cli_host,
     cli_maintenance,
     cli_notify,
@@ -38,6 +39,8 @@ app.command("collector")(cli_roles.collector)
 app.command("aggregator")(cli_roles.aggregator)
 app.command("secrets")(cli_secrets.secrets)
 app.command("audit")(cli_audit.audit)
+app.command("backup")(cli_backup.backup)
+app.command("restore")(cli_backup.restore)
 app.add_typer(cli_host.host_app, name="host")
 app.add_typer(cli_maintenance.maintenance_app, name="maintenance")
 app.add_typer(cli_notify.notify_app, name="notify")

@@ -16,14 +16,13 @@ from rich.table import Table
 from api.cli_server import fail, settings_in_force
 
 if TYPE_CHECKING:
-    from aggregator.rules.inventory import Inventory
     from aggregator.rules.language import RuleBook
     from aggregator.rules.replay import Tally
     from aggregator.rules.source import Problem
     from aggregator.rules.testing import Verdict
     from aggregator.rules.trial import Trial
+    from api.wire.frame import Services
     from core.settings import Settings
-    from core.timeseries.embedded import EmbeddedStore
 
 rules_app = typer.Typer(no_args_is_help=True, help="Check, test, replay and explain alarm rules.")
 _console = Console()
@@ -78,13 +77,16 @@ def replay(
     since: Annotated[str, typer.Option(help="How far back, as in 7d; minute lines must reach that far.")] = "7d",
 ) -> None:
     """Run rules over the stored history: how often they would have fired, and flapped."""
+    from aggregator.rules.reading import read_inventory
     from aggregator.rules.replay import replay as run
     from core.timeseries.store import StoreUnavailable
 
     settings, now = settings_in_force(), time.time()
     book = _book(settings, file, _MINUTE)
     start = now - _seconds(since)
-    with _inventory(settings) as (inventory, store), _progress("minutes") as progress:
+    with _beside_the_server(settings) as services, _progress("minutes") as progress:
+        with services.database.platform() as session:
+            inventory = read_inventory(session)
         minutes = round((now - start) / _MINUTE)
         task = progress.add_task("replay", total=minutes)
 
@@ -92,7 +94,7 @@ def replay(
             progress.update(task, completed=round(done * minutes))
 
         try:
-            tallies = run(book, store, inventory, start, now, advance)
+            tallies = run(book, services.store, inventory, start, now, advance)
         except StoreUnavailable as problem:
             fail(f"the time-series store does not answer: {problem}")
     _console.print(_tallies(tallies, since))
@@ -103,25 +105,18 @@ def explain(
     rule: Annotated[str, typer.Argument(help="Rule id.")], target: Annotated[str, typer.Argument(help="Object id.")]
 ) -> None:
     """Evaluate one rule on one object as things stand now, and say why."""
-    from aggregator.rules.evaluate import evaluate
-    from aggregator.rules.explain import Memory
-    from aggregator.rules.language import RuleBook
-    from aggregator.rules.observer import Observer
+    from api.explain import evaluated_now
     from core.errors import NotFound
 
-    settings, now = settings_in_force(), time.time()
-    known = _book(settings, None, settings.scrape_interval)
-    book = RuleBook(tuple(one for one in known.rules if one.id == rule), known.scrape_interval)
-    if not book.rules:
-        fail(f"no rule {rule}; known: {', '.join(one.id for one in known.rules)}")
-    memory, observer = Memory(), Observer(book, now - settings.raw_retention * 3600)
-    with _inventory(settings) as (inventory, store):
-        view = observer.look(store, inventory, now)
-    memory.remember(evaluate(book, observer.limits(view.census), view, ()), dict(observer.limits(view.census)))
-    try:
-        newest = memory.explain(rule, target)[0]
-    except NotFound as problem:
-        fail(str(problem))
+    settings = settings_in_force()
+    book = _book(settings, None, settings.scrape_interval)
+    if book.rule(rule) is None:
+        fail(f"no rule {rule}; known: {', '.join(one.id for one in book.rules)}")
+    with _beside_the_server(settings) as services:
+        try:
+            newest = evaluated_now(services, book, rule, target)[0]
+        except NotFound as problem:
+            fail(str(problem))
     table = Table("level", "verdict", title=newest.why)
     for severity, verdict in newest.verdicts:
         table.add_row(severity.name.lower(), str(verdict))
@@ -191,17 +186,21 @@ def _progress(noun: str) -> Progress:
 
 
 @contextmanager
-def _inventory(settings: Settings) -> Iterator[tuple[Inventory, EmbeddedStore]]:
-    """What is stored in the data folder, read beside the server that owns it."""
-    from aggregator.rules.reading import read_inventory
+def _beside_the_server(settings: Settings) -> Iterator[Services]:
+    """The state and the series of a product that may be running, for reading."""
     from api.parts import SERIES_FOLDER
+    from api.wire.frame import Services
+    from core.clock import SystemClock
     from core.db.engine import open_database
-    from core.timeseries.embedded import EmbeddedStore
+    from core.timeseries.opening import is_served, open_store
+    from core.timeseries.store import StoreUnavailable
 
     folder = settings.data_dir / SERIES_FOLDER
-    if not folder.exists():
-        fail(f"{folder} does not exist: start `starvc up` first, or set STARVC_DATA_DIR")
-    with closing(open_database(settings)) as database, closing(EmbeddedStore.reader(folder)) as store:
-        with database.platform() as session:
-            inventory = read_inventory(session)
-        yield inventory, store
+    if not is_served(settings) and not folder.exists():
+        fail(f"{folder} does not exist: start `starvc up` first, or set STARVC_DATA_DIR or STARVC_STORE")
+    try:
+        store = open_store(settings, folder, SystemClock(), writable=False)
+    except (ValueError, StoreUnavailable) as problem:
+        fail(str(problem))
+    with closing(store), closing(open_database(settings)) as database:
+        yield Services(database, store, SystemClock(), settings)

@@ -21,7 +21,7 @@ _errors = Console(stderr=True)
 
 def fail(reason: str) -> NoReturn:
     """End the command with a reason for people."""
-    _errors.print(reason, style="red", markup=False, highlight=False)
+    _errors.print(reason, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1)
 
 

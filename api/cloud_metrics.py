@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from core.clock import Clock
 from core.compute.rows import Vm
-from core.db.engine import Database
+from core.db.engine import UNAVAILABLE, Database
 from core.hosts.rows import Host
 from core.timeseries.fields import FIELDS, Field, Kind, Unit
 from core.timeseries.store import Frame, StoreUnavailable, TimeSeriesStore
@@ -82,8 +82,11 @@ class CloudPage:
         self._interval = interval
 
     def render(self) -> bytes:
-        """The page. A kind that the store does not tell of now is left out."""
-        names = self._names()
+        """The page. What the database or the store do not tell of now is left out."""
+        try:
+            names = self._names()
+        except UNAVAILABLE:
+            return b""
         since = self._clock.now().timestamp() - _CURRENT * self._interval
         parts: list[str] = []
         for kind in _LABELS:

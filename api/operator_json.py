@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Header
 from fastapi.responses import JSONResponse
 
+from core.db.engine import UNAVAILABLE
 from core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, Unauthorised
 
 Authorise = Callable[[str], None]
@@ -25,6 +26,8 @@ def answered(authorise: Authorise, token: str, work: Callable[[], Any]) -> JSONR
         return JSONResponse(work())
     except Fault as refusal:
         return JSONResponse(_explained(refusal), _STATUS.get(type(refusal), 400))
+    except UNAVAILABLE:
+        return JSONResponse({"error": "the database is not available now; try again later"}, 503)
 
 
 def _explained(refusal: Fault) -> dict[str, str]:

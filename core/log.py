@@ -27,7 +27,10 @@ def configure(level: str = "INFO", *, as_json: bool = False) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # others print local variables: passwords, and for long
+        )
     )
     structlog.configure(
         processors=[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from core.tasks.context import Runtime
 from core.tasks.engine import TaskEngine
 from core.tenancy.tokens import ensure_platform_token
 from core.timeseries.embedded.store import EmbeddedStore
+from tests.conftest import NewState
 from tests.support.inventory import a_host, a_vm
 from tests.support.world import MemoryWorld, fill_inventory
 
@@ -94,12 +94,12 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture
-def make_cloud(tmp_path: Path, migrated_sqlite: Path, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
+def make_cloud(tmp_path: Path, new_state: NewState, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
     with ExitStack() as clouds:
 
         def make(**settings: object) -> Cloud:
-            shutil.copy(migrated_sqlite, tmp_path / "starvc.db")
-            chosen = Settings(**{"data_dir": tmp_path, "timezone": "Asia/Shanghai", **settings})  # type: ignore[arg-type]
+            here = {"data_dir": tmp_path, "database_url": new_state(tmp_path), "timezone": "Asia/Shanghai"}
+            chosen = Settings(**{**here, **settings})  # type: ignore[arg-type]
             return clouds.enter_context(a_cloud(chosen, portal))
 
         yield make

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic_core import CoreSchema
+from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from api.operations.table import SECTIONS
@@ -268,4 +269,15 @@ def test_a_store_that_is_down_is_said_without_an_error(cloud: Cloud) -> None:
     _, logs, answer = _call(cloud, run)
     assert (answer.status, answer.result) == (200, "1")
     assert "store_unavailable" in answer.text
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+
+def test_a_database_that_is_away_is_said_without_an_error(cloud: Cloud) -> None:
+    def run(_at: Context) -> None:
+        raise OperationalError("SELECT", None, Exception("connection to server at 10.0.0.5 failed"))
+
+    _, logs, answer = _call(cloud, run)
+    assert (answer.status, answer.result) == (503, "1")
+    assert "database_unavailable" in answer.text
+    assert "10.0.0.5" not in answer.text
     assert not [entry for entry in logs if entry["log_level"] == "error"]
