@@ -1,5 +1,5 @@
 """Fixtures of all tests: the database in both kinds, empty or migrated. A migrated one is a copy: the history runs
-once.
+once. On which kinds is said in `tests.support.state`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from sqlalchemy import make_url
 from core.db.engine import Database
 from core.db.migrations import upgrade
 from tests.support.postgres import Server, postgresql
+from tests.support.state import KINDS, told_to_the_tests_alone
 
-__all__ = ["postgresql"]
+__all__ = ["postgresql", "told_to_the_tests_alone"]
 
 NewDatabase = Callable[[], Database]
+NewState = Callable[[Path], str | None]
 
 # Tables on the command line are as wide as their terminal, which a worker does not have.
 os.environ["COLUMNS"] = "200"
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=KINDS)
 def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -56,6 +58,21 @@ def new_database(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
         def make() -> Database:
             folder = Path(tempfile.mkdtemp(dir=tmp_path))
             return opened.enter_context(_migrated(database_kind, request, folder))
+
+        yield make
+
+
+@pytest.fixture
+def new_state(request: pytest.FixtureRequest) -> Iterator[NewState]:
+    """Gives a data folder a migrated database, of the first kind; what it returns is the setting `database_url`."""
+    with ExitStack() as made:
+
+        def make(folder: Path) -> str | None:
+            if KINDS[0] == "sqlite":
+                shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "starvc.db")
+                return None
+            server: Server = request.getfixturevalue("postgresql")
+            return made.enter_context(server.database(request.getfixturevalue("migrated_postgresql")))
 
         yield make
 

@@ -20,7 +20,9 @@ from aggregator.notify.webhook import Webhook
 from core.alarms.finding import FlapPolicy
 from core.alarms.rows import AlarmTransition, Outbox
 from core.db.engine import Database
+from tests.conftest import NewDatabase
 from tests.support.alarms import CPU, Evaluator, dump, facts
+from tests.support.state import on_one_kind
 from tests.support.webhook import receiver
 
 R = TypeVar("R")
@@ -76,14 +78,13 @@ def _killed(database_url: str, webhook_url: str, number: int, seconds: float) ->
     return done[-1]
 
 
-def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, migrated_sqlite: Path) -> None:
-    file = tmp_path / "starvc.db"
-    file.write_bytes(migrated_sqlite.read_bytes())
-    url, last = f"sqlite:///{file}", -1
+@on_one_kind
+def test_killed_again_and_again_nothing_is_lost_or_doubled(new_database: NewDatabase) -> None:
+    database, last = new_database(), -1
+    url = database.url.render_as_string(hide_password=False)
     with receiver() as server:
         for kill in range(_KILLS):
             last = _killed(url, server.url, last + 1, random.Random(kill).uniform(0.05, 0.6))
-        database = Database(url)
         finishing = evaluator(database)
         tick(finishing, last + 1)
         _deliver_the_rest(finishing, server.url)
@@ -93,9 +94,8 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, migra
     assert set(told) == {letter.key for letter in sent}
     assert all(told[letter.key] == letter.payload for letter in sent)
     _in_order_for_who_drops_what_he_has_seen(list(dict.fromkeys(first)))
-    assert _history(database) == _history(_uninterrupted(tmp_path, migrated_sqlite, last + 1))
+    assert _history(database) == _history(_uninterrupted(new_database(), last + 1))
     assert len(_rows(database, AlarmTransition)) > 10 * _KILLS
-    database.close()
 
 
 def _deliver_the_rest(finishing: Evaluator, url: str) -> None:
@@ -115,10 +115,7 @@ def _in_order_for_who_drops_what_he_has_seen(keys: list[str]) -> None:
     assert all(seen == list(range(1, len(seen) + 1)) for seen in numbers.values())
 
 
-def _uninterrupted(tmp_path: Path, migrated: Path, last: int) -> Database:
-    file = tmp_path / "uninterrupted.db"
-    file.write_bytes(migrated.read_bytes())
-    database = Database(f"sqlite:///{file}")
+def _uninterrupted(database: Database, last: int) -> Database:
     again = evaluator(database)
     for number in range(last + 1):
         tick(again, number)

@@ -13,15 +13,13 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import select
 
-from core.compute.rows import Vm
 from core.db.engine import Database
 from core.tasks.rows import Task, TaskState
-from tests.support.books import ENDS, mistakes, saved_world
-from tests.support.customer import Customer, Tenant, Told, a_tenant
+from tests.support.books import at_rest, missing, mistakes, saved_world
+from tests.support.customer import Tenant, Told, a_tenant, in_use
 from tests.support.product import Product
 from tests.support.real import eventually
 
@@ -34,49 +32,11 @@ AFTER_A_KILL = {
 
 def killed_while_used(product: Product, tenant: Tenant, seed: int) -> list[Told]:
     """The product runs for a random while, is used by several clients, and killed in the middle of it."""
-    chance, ready = random.Random(seed), threading.Barrier(CLIENTS + 1)
-    told = [Told() for _ in range(CLIENTS)]
-
-    def use(number: int) -> None:
-        with product.client(tenant.token) as client:
-            customer = Customer(client, tenant, chance.randrange(2**32))
-            told[number] = customer.told
-            ready.wait()
-            try:
-                while True:
-                    customer.act()
-            except httpx.TransportError:
-                return  # it was killed
-
-    users = [threading.Thread(target=use, args=(number,)) for number in range(CLIENTS)]
-    for user in users:
-        user.start()
-    ready.wait()
-    threading.Event().wait(chance.uniform(0.0, 1.2))
-    product.kill()
-    for user in users:
-        user.join()
+    chance = random.Random(seed)
+    with in_use(product, tenant, [chance.randrange(2**32) for _ in range(CLIENTS)]) as told:
+        threading.Event().wait(chance.uniform(0.0, 1.2))
+        product.kill()
     return told
-
-
-def at_rest(database: Database) -> bool:
-    with database.platform() as session:
-        return session.scalar(select(Task.id).where(Task.state.not_in(ENDS)).limit(1)) is None
-
-
-def missing(database: Database, told: list[Told]) -> list[str]:
-    """What was acknowledged and is not there: tasks, and VMs that nobody deleted."""
-    with database.platform() as session:
-        tasks = {row[0]: (row[1], row[2], row[3]) for row in session.execute(
-            select(Task.id, Task.kind, Task.object_id, Task.state)
-        )}  # fmt: skip
-        vms = set(session.scalars(select(Vm.id)))
-    deleted = {
-        vm for kind, vm, state in tasks.values()
-        if kind == "vm.delete" and state in {TaskState.SUCCEEDED, TaskState.ABORTED}
-    }  # fmt: skip
-    lost = [task for one in told for task in one.tasks if task not in tasks]
-    return lost + [vm for one in told for vm in one.vms if vm not in vms | deleted]
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
@@ -101,10 +61,17 @@ def test_kill_9_leaves_no_lock_quota_or_address_behind(tmp_path: Path, database_
             product.stop()
         with database.platform() as session:
             ends = Counter(session.scalars(select(Task.state)))
+            opened = session.execute(select(Task.arguments, Task.state).where(Task.kind == "vm.open")).all()
+    clones = Counter(state for arguments, state in opened if "template" in arguments)
+    assert clones
     assert set(ends) <= AFTER_A_KILL
     assert [line for one in told for line in one.broken] == []
     assert product.errors() == []
     asked = sum((one.asked for one in told), Counter[str]())
     assert asked.total() >= 5 * KILLS
     print(f"\n{KILLS} kills, {asked.total()} operations, {len(asked)} kinds of answers; tasks:",
-          ", ".join(f"{state.name.lower()} {count}" for state, count in sorted(ends.items())))  # fmt: skip
+          _counts(ends), "; clones of templates:", _counts(clones))  # fmt: skip
+
+
+def _counts(ends: Counter[TaskState]) -> str:
+    return ", ".join(f"{state.name.lower()} {count}" for state, count in sorted(ends.items()))

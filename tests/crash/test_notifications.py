@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Select, select, update
 
 from aggregator.notify.sender import Sender
 from aggregator.notify.webhook import Webhook
+from core.alarms.rows import Alarm, AlarmTransition, Outbox
 from core.clock import SystemClock
-from core.db.engine import Database
 from tests.support.product import Product, vm_ids
 from tests.support.real import eventually
+from tests.support.state import database_of
 from tests.support.webhook import Receiver, receiver
 
 ROUNDS = int(os.environ.get("STARVC_KILLS", "4"))
@@ -66,7 +67,7 @@ def test_killed_while_alarms_come_and_go_every_change_is_told_and_none_twice(tmp
         _deliver_the_rest(product, desk)
         known = _kept(known, _transitions(product))
         assert not product.errors()
-        letters = _rows(product, "SELECT key, payload FROM outbox ORDER BY id")
+        letters = _rows(product, select(Outbox.key).order_by(Outbox.id))
         _all_told_once(letters, desk)
         _told_what_is_true(product, desk)
     transitions = sum(map(len, known.values()))
@@ -84,16 +85,17 @@ def _load(product: Product, chance: random.Random, seconds: float) -> None:
         time.sleep(chance.uniform(0.0, 0.4))
 
 
-def _rows(product: Product, query: str) -> list[Any]:
-    with closing(sqlite3.connect(f"file:{product.data / 'starvc.db'}?mode=ro", uri=True)) as database:
-        return database.execute(query).fetchall()
+def _rows(product: Product, query: Select[Any]) -> list[Any]:
+    with closing(database_of(product.data)) as database, database.platform() as session:
+        return [tuple(row) for row in session.execute(query)]
 
 
 def _transitions(product: Product) -> dict[str, list[Any]]:
     """What is committed, by alarm, in order."""
     found: dict[str, list[Any]] = {}
-    columns = "alarm_id, number, change, at, severity_after"
-    for alarm, *event in _rows(product, f"SELECT {columns} FROM alarm_transition ORDER BY id"):
+    told = AlarmTransition
+    columns = (told.alarm_id, told.number, told.change, told.at, told.severity_after)
+    for alarm, *event in _rows(product, select(*columns).order_by(told.id)):
         found.setdefault(alarm, []).append(event)
     return found
 
@@ -112,18 +114,19 @@ def _kept(before: Mapping[str, list[Any]], after: dict[str, list[Any]]) -> dict[
 
 def _free_the_claimed(product: Product) -> None:
     """As if the lease of what the killed process was sending had run out."""
-    with closing(sqlite3.connect(product.data / "starvc.db")) as database, database:
-        database.execute("UPDATE outbox SET lease_until = NULL, lease_owner = NULL WHERE delivered_at IS NULL")
+    free = update(Outbox).where(Outbox.delivered_at.is_(None)).values(lease_until=None, lease_owner=None)
+    with closing(database_of(product.data)) as database, database.platform(write=True) as session:
+        session.execute(free)
 
 
 def _waiting(product: Product) -> set[str]:
-    return {key for (key,) in _rows(product, "SELECT key FROM outbox WHERE delivered_at IS NULL")}
+    return {key for (key,) in _rows(product, select(Outbox.key).where(Outbox.delivered_at.is_(None)))}
 
 
 def _deliver_the_rest(product: Product, desk: Receiver) -> None:
     """What was said between the last look and the stop."""
     _free_the_claimed(product)
-    with closing(Database(f"sqlite:///{product.data / 'starvc.db'}")) as database:
+    with closing(database_of(product.data)) as database:
         hook = Webhook(desk.url)
         sending = Sender(database, SystemClock(), {"desk": hook}, lambda: 0.0)
         while sending.step("desk"):
@@ -133,7 +136,7 @@ def _deliver_the_rest(product: Product, desk: Receiver) -> None:
 
 
 def _all_told_once(letters: Sequence[Any], desk: Receiver) -> None:
-    keys = [key for key, _ in letters]
+    keys = [key for (key,) in letters]
     assert len(set(keys)) == len(keys)
     assert set(desk.keys) == set(keys), "a letter is lost, or one came that nobody wrote"
     bodies: dict[str, Any] = {}
@@ -147,7 +150,7 @@ def _told_what_is_true(product: Product, desk: Receiver) -> None:
     for body in {key: body for _, key, body in desk.requests}.values():
         told.setdefault(body["alarm_id"], []).append(body)
     for alarm, relieved_at, announcements, outstanding in _rows(
-        product, "SELECT id, relieved_at, announcements, outstanding FROM alarm"
+        product, select(Alarm.id, Alarm.relieved_at, Alarm.announcements, Alarm.outstanding)
     ):
         numbers = [body["number"] for body in told.get(alarm, [])]
         assert numbers == list(range(1, announcements + 1))

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from core.compute.rows import Vm
 from core.db.engine import Database
 from core.tasks.rows import Task
-from tests.support.books import ENDS, mistakes, saved_world
+from tests.support.books import at_rest, mistakes, saved_world
 from tests.support.customer import Customer, Tenant, a_tenant
 from tests.support.product import Product, fields, rows
 from tests.support.real import eventually
@@ -45,11 +45,6 @@ def everybody(product: Product, tenant: Tenant) -> list[Customer]:
         return customer
 
     return together(CLIENTS, use)
-
-
-def quiet(database: Database) -> bool:
-    with database.platform() as session:
-        return session.scalar(select(Task.id).where(Task.state.not_in(ENDS)).limit(1)) is None
 
 
 def overlaps(session: Session) -> list[str]:
@@ -86,7 +81,7 @@ def test_32_clients_never_get_more_than_there_is_and_never_the_same(product: Pro
     assert wrong == []
     assert [line for customer in customers for line in customer.told.broken] == []
     with closing(Database(database_url)) as database:
-        eventually(lambda: quiet(database), 60)
+        eventually(lambda: at_rest(database), 60)
         with database.platform() as session:
             world = saved_world(product.data, HOSTS, VMS)
             assert mistakes(session, world) == []
@@ -113,7 +108,7 @@ def test_of_32_clients_that_ask_for_more_than_there_is_each_gets_all_or_nothing(
     assert 25 - 3 <= given <= 25
     assert all(wanted > 25 - given for wanted, got in answers if not got)
     with closing(Database(database_url)) as database:
-        eventually(lambda: quiet(database), 60)
+        eventually(lambda: at_rest(database), 60)
         with database.platform() as session:
             own = session.scalars(select(Vm).where(Vm.tenant_id == tenant.id)).all()
             assert mistakes(session, saved_world(product.data, HOSTS, VMS)) == []

@@ -15,6 +15,7 @@ import pytest
 
 from core.db.engine import Database
 from tests.support.day import HOUR, INTERVAL, OUTAGES, Day, Incident, Trouble, incidents
+from tests.support.state import on_one_kind
 
 HOURS = float(os.environ.get("STARVC_REPLAY_HOURS", "24"))
 SEED = int(os.environ.get("STARVC_REPLAY_SEED", "1"))
@@ -25,14 +26,7 @@ LATEST = 3 * INTERVAL + 2
 RETURN = 6 * INTERVAL
 """Seconds until its relief."""
 AWAY = 40.0
-
-
-@pytest.fixture
-def database(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Database]:
-    file = tmp_path / "starvc.db"
-    file.write_bytes(migrated_sqlite.read_bytes())
-    with closing(Database(f"sqlite:///{file}")) as database:
-        yield database
+pytestmark = on_one_kind
 
 
 @contextmanager

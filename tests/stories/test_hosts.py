@@ -18,15 +18,15 @@ from sqlalchemy import update
 from core.db.engine import Database
 from core.hosts.rows import Host
 from tests.support.hosts import Cloud, Condition
+from tests.support.state import on_one_kind
 
 FOLDER: Final = Path(__file__).parent / "hosts"
 
 
+@on_one_kind
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_story(path: Path, tmp_path: Path) -> None:
+def test_story(path: Path, database: Database, tmp_path: Path) -> None:
     story = yaml.safe_load(path.read_text("utf-8"))
-    database = Database(f"sqlite:///{tmp_path / 'starvc.db'}")
-    database.migrate()
     cloud = Cloud(
         database, tmp_path, **{key: story[key] for key in ("interval", "controlled", "fences") if key in story}
     )
@@ -43,7 +43,6 @@ def test_story(path: Path, tmp_path: Path) -> None:
     assert {name: int(cloud.state(name)) for name in story["states"]} == story["states"]
     assert sorted(set(cloud.fenced)) == story.get("fenced", [])
     cloud.close()
-    database.close()
 
 
 def happen(cloud: Cloud, what: Mapping[str, Any]) -> None:

@@ -86,7 +86,7 @@ def test_what_was_collected_before_a_downtime_gets_its_minutes_and_hours(tmp_pat
             found = [lines for lines in reader.read_lines(level, Kind.VM, start, end) if lines.final]
             return found if found and found[-1].start == end - {Level.MINUTE: 60, Level.HOUR: hour}[level] else []
 
-        last_hour = newest // hour * hour
+        last_hour = (times[-1] - 30) // hour * hour
         for level, seconds, end in (
             (Level.HOUR, hour, last_hour),
             (Level.MINUTE, 60.0, (times[-1] - 30) // 60 * 60),

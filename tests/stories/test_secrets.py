@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from core.sealing import KEY_FILE as SEALING_KEY
 from core.secrets import KEY_FILE as TOKEN_KEY
 from tests.support.product import Product, fields, measured, rows
 from tests.support.real import eventually
+from tests.support.state import contents, database_of
 
 PLATFORM: Final = "platform-token-4711-of-this-test"
 DEMO_FILE: Final = "demo-token"
@@ -86,7 +88,10 @@ def _files(product: Product) -> Iterator[Path]:
 
 def _leaks(product: Product, known: Known) -> list[tuple[str, str]]:
     """Where what stands that should not: (file, secret)."""
-    return [(file.name, what) for file in _files(product) for what in known.found(file.read_bytes())]
+    written = [(file.name, file.read_bytes()) for file in _files(product)]
+    with closing(database_of(product.data)) as database:
+        written.append(("the state", contents(database).encode()))
+    return [(name, what) for name, content in written for what in known.found(content)]
 
 
 def _ended(client: StarVCenter, answer: Answer) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -13,12 +13,15 @@ from api.simulation.memory import recall
 from core.clock import SystemClock
 from core.compute.copy_rows import Backup, Snapshot
 from core.compute.rows import Disk, Nic, Vm, VmState
+from core.db.engine import Database
+from core.db.session import of_every_kind
 from core.drivers.compute import Power, VmFacts
 from core.drivers.simulated.compute import SimulatedCompute
 from core.drivers.simulated.fleet import Fleet
 from core.network.rows import Address, Vpc
 from core.tasks.rows import Task, TaskState
 from core.tenancy.rows import Quota
+from tests.support.customer import Told
 from tests.support.world import MemoryWorld
 
 ENDS = {state for state in TaskState if state.has_ended}
@@ -34,10 +37,32 @@ def saved_world(folder: Path, hosts: int, vms: int) -> MemoryWorld:
     return world
 
 
-def mistakes(session: Session, world: MemoryWorld) -> list[str]:
-    """What is wrong, one line each. Only when nothing is under way."""
-    found = (_unended(session), _quotas(session), _addresses(session), _machines(session, world))
-    return [line for lines in (*found, _copies(session, world.fleet)) for line in lines]
+def mistakes(session: Session, world: MemoryWorld | None) -> list[str]:
+    """What is wrong, one line each. Only when nothing is under way. `world` None: the inventory is not compared."""
+    found = [_unended(session), _quotas(session), _addresses(session)]
+    if world is not None:
+        found += [_machines(session, world), _copies(session, world.fleet)]
+    return [line for lines in found for line in lines]
+
+
+def at_rest(database: Database) -> bool:
+    with database.platform() as session:
+        return session.scalar(select(Task.id).where(Task.state.not_in(ENDS)).limit(1)) is None
+
+
+def missing(database: Database, told: Sequence[Told]) -> list[str]:
+    """What was acknowledged and is not there: tasks, and VMs that nobody deleted."""
+    with database.platform() as session:
+        tasks = {row[0]: (row[1], row[2], row[3]) for row in session.execute(
+            select(Task.id, Task.kind, Task.object_id, Task.state)
+        )}  # fmt: skip
+        vms = set(session.scalars(select(Vm.id)))
+    deleted = {
+        vm for kind, vm, state in tasks.values()
+        if kind == "vm.delete" and state in {TaskState.SUCCEEDED, TaskState.ABORTED}
+    }  # fmt: skip
+    lost = [task for one in told for task in one.tasks if task not in tasks]
+    return lost + [vm for one in told for vm in one.vms if vm not in vms | deleted]
 
 
 def _unended(session: Session) -> Iterator[str]:
@@ -52,7 +77,7 @@ def _quotas(session: Session) -> Iterator[str]:
     for quota in session.scalars(select(Quota)):
         own = quota.tenant_id
         cpu, memory = session.execute(
-            select(func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(lives, ~Vm.is_template, Vm.tenant_id == own)
+            select(func.sum(Vm.vcpus), func.sum(Vm.memory_mb)).where(lives, Vm.tenant_id == own)
         ).one()
         disks = session.scalar(select(func.sum(Disk.size_gb)).where(Disk.tenant_id == own))
         subnets = session.scalar(select(func.count()).select_from(Vpc).where(Vpc.tenant_id == own))
@@ -78,7 +103,8 @@ def _machines(session: Session, world: MemoryWorld) -> Iterator[str]:
     driver = SimulatedCompute(world, 0)
     report = driver.report(driver.hosts())
     there = {vm_id: (host, facts) for host, one in report.items() for vm_id, facts in one.vms.items()}
-    rows = {vm.id: vm for vm in session.scalars(select(Vm).where(Vm.state != VmState.CREATE_FAILED))}
+    every = of_every_kind(select(Vm)).where(Vm.state != VmState.CREATE_FAILED)
+    rows = {vm.id: vm for vm in session.scalars(every)}
     yield from _apart("VM", rows.keys(), there.keys())
     for vm_id in rows.keys() & there.keys():
         yield from _machine(session, rows[vm_id], *there[vm_id])

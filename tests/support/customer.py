@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import httpx
 
 from api.wire.client import Answer, StarVCenter
 from tests.support.product import Product, fields, rows
@@ -16,11 +20,12 @@ _ONE_VM = ("cloudvm/start", "cloudvm/destroy", "cloudvm/shutdown", "cloudvm/rest
 
 @dataclass(frozen=True)
 class Tenant:
-    """`vpc`: the network in which it opens its VMs."""
+    """`vpc`: the network in which it opens its VMs. `template`: what it clones some of them from."""
 
     id: str
     token: str
     vpc: str
+    template: str
 
     @property
     def wish(self) -> dict[str, object]:
@@ -29,12 +34,18 @@ class Tenant:
             "vm.tenant.model": "debian-12", "vm.vcpu.num": 2, "vm.memory.mem": 1024, "vnic.portgroupid": self.vpc,
         }  # fmt: skip
 
+    @property
+    def wish_for_clone(self) -> dict[str, object]:
+        wish = {name: value for name, value in self.wish.items() if name != "vm.tenant.model"}
+        return {**wish, "vm.template.id": self.template}
+
 
 def a_tenant(product: Product, **quota: object) -> Tenant:
     made = fields(product.platform("cloudTenant/create", {"app.name": "shop", **QUOTA, **quota}))
     with product.client(made["app.token"]) as client:
         vpc = fields(client("cloudnetwork/vpc/create"))["vpc.id"]
-    return Tenant(made["app.id"], made["app.token"], vpc)
+        template = rows(client("cloudvm/template/search"))[0]["vm.template.id"]
+    return Tenant(made["app.id"], made["app.token"], vpc, template)
 
 
 @dataclass
@@ -74,7 +85,8 @@ class Customer:
         """One request that changes something, and one that finds what there is. Raises httpx.HTTPError."""
         vms = [vm["vm.id"] for vm in rows(self._client("cloudvm/search"))]
         if not vms or self._chance.random() < 0.2:
-            self._ask("cloudvm/create", {**self._tenant.wish, "vm.num": self._chance.choice((1, 1, 2, 3))})
+            wish = self._chance.choice((self._tenant.wish, self._tenant.wish_for_clone))
+            self._ask("cloudvm/create", {**wish, "vm.num": self._chance.choice((1, 1, 2, 3))})
             return
         deeds = (self._switch, self._delete, self._resize, self._plug, self._disk, self._copy, self._copy)
         self._chance.choice(deeds)(self._chance.choice(vms))
@@ -124,3 +136,32 @@ class Customer:
 
     def _remove(self, path: str, id_: str) -> None:
         self.told.note(f"DELETE {path}", self._client.call("DELETE", f"{path}/{id_}"))
+
+
+@contextmanager
+def in_use(product: Product, tenant: Tenant, seeds: Sequence[int]) -> Iterator[list[Told]]:
+    """A customer for each seed acts until the block ends, or until somebody kills the product in it."""
+    ready, over = threading.Barrier(len(seeds) + 1), threading.Event()
+    told = [Told() for _ in seeds]
+
+    def use(number: int) -> None:
+        with product.client(tenant.token) as client:
+            customer = Customer(client, tenant, seeds[number])
+            told[number] = customer.told
+            ready.wait()
+            try:
+                while not over.is_set():
+                    customer.act()
+            except httpx.TransportError:
+                return  # it was killed
+
+    users = [threading.Thread(target=use, args=(number,)) for number in range(len(seeds))]
+    for user in users:
+        user.start()
+    ready.wait()
+    try:
+        yield told
+    finally:
+        over.set()
+        for user in users:
+            user.join()

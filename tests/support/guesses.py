@@ -1,5 +1,5 @@
 """Requests at random, from the declarations of the operations: what is allowed, what stands at its edges, and what
-nobody should send. Ids are guessed by reference and become those of objects that exist when the request is sent.
+nobody should send.
 """
 
 from __future__ import annotations
@@ -18,36 +18,27 @@ from api.wire.parameters import Parameter, Schema
 from core.context import Role
 from tests.support.damage import INTACT, Damage, damages
 from tests.support.pem import pem
+from tests.support.sensible import Ids, Ref, refs, sensible
 
 T = TypeVar("T")
-Ids = Mapping[str, Sequence[str]]
-"""By table."""
 _KINDS: Final = {
-    "vroute": "router", "natvrouteid": "router", "vm.template": "vm", "templateid": "vm", "portgroup": "vpc",
-    "vpc": "vpc", "vnetid": "vpc", "appid": "tenant", "app.id": "tenant", "tenant": "tenant", "realnode.id": "back_end",
-    "realnodeid": "back_end", "slb": "balancer", "securitygroup": "security_group", "aclrule.id": "group_rule",
-    "ruleid": "access_rule", "natid": "nat_mapping", "storage": "storage", "host": "host", "startid": "task",
-    "task.objid": "vm", "alarm.id": "alarm", "alarm.objid": "vm", "token": "token", "poolid": "outer_pool",
-    "window": "maintenance_window", "backupid": "backup", "backup.id": "backup", "snapshotid": "snapshot",
-    "snapshot.id": "snapshot", "vnic.id": "nic", "vdiskid": "disk", "vdisk.id": "disk", "monitor.obj": "vm", "vm": "vm",
-    "id": "dictionary_entry",
+    "vroute": "router", "natvrouteid": "router", "vm.template": "template", "templateid": "template",
+    "portgroup": "vpc", "vpc": "vpc", "vnetid": "vpc", "appid": "tenant", "app.id": "tenant", "tenant": "tenant",
+    "realnode.id": "back_end", "realnodeid": "back_end", "slb": "balancer", "securitygroup": "security_group",
+    "aclrule.id": "group_rule", "ruleid": "access_rule", "natid": "nat_mapping", "storage": "storage", "host": "host",
+    "startid": "task", "task.objid": "vm", "alarm.id": "alarm", "alarm.objid": "vm", "token": "token",
+    "poolid": "outer_pool", "window": "maintenance_window", "backupid": "backup", "backup.id": "backup",
+    "snapshotid": "snapshot", "snapshot.id": "snapshot", "vnic.id": "nic", "vdiskid": "disk", "vdisk.id": "disk",
+    "monitor.obj": "vm", "vm": "vm", "id": "dictionary_entry",
 }  # fmt: skip
 """What the name of an id begins with, or holds, and the table in which such ids are: the first that fits."""
 _SPECIAL: Final = {"POST cloudslb/add slb.vmid": "router", "GET vroute/{vmId} vmId": "router",
+                   "DELETE vroute/{vmId} vmId": "router", "PUT cloudtask/cancel startid": "queued_task",
                    "DELETE cloudsegroup/rule/{ruleid} ruleid": "group_rule"}  # fmt: skip
 _OUTER: Final = ("ipaddress", "vm.outer.ipaddress", "slb.directip", "vroute.manageip", "tenant.shareip", "natOuterip")
 _ADDRESS: Final = re.compile(r"(ip|ips|ipaddress|addresses|gateway|netmask|target)(\.only)?$", re.IGNORECASE)
 _PORTS: Final = re.compile(r"port$", re.IGNORECASE)
 _SIGNS: Final = st.characters(codec=None) | st.sampled_from("\0\x07\x7f\ud800\udfff\u202e\ufeff'\"%_\\;/💥张İß")
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The id, or address, of the object `number` of a table: of the caller's own, or whoever owns it."""
-
-    table: str
-    number: int
-    own: bool
 
 
 @dataclass(frozen=True)
@@ -107,7 +98,9 @@ def requests(operation: Operation) -> st.SearchStrategy[Request]:
 
 
 def _likely(operation: Operation) -> st.SearchStrategy[Any]:
-    return _object(operation.name, operation.parameters, _right)
+    drawn_alone = _object(operation.name, operation.parameters, _right)
+    known = _SENSIBLE.get(operation.name)
+    return drawn_alone if known is None else known | drawn_alone
 
 
 def _wrong(operation: Operation) -> st.SearchStrategy[Any]:
@@ -180,25 +173,21 @@ def _texts(place: str, name: str, schema: Schema) -> st.SearchStrategy[Any]:
 def _hints(place: str, name: str) -> st.SearchStrategy[Any] | None:
     """What a text of this name must look like to be of use; None: anything."""
     if kind := _SPECIAL.get(f"{place} {name}"):
-        return _refs(kind)
+        return refs(kind)
     if name in _OUTER:
-        return _refs("pool_ip") | ADDRESSES
+        return refs("pool_ip") | ADDRESSES
     if _ADDRESS.search(name):
-        return _refs("address") | ADDRESSES
+        return refs("address") | ADDRESSES
     if _PORTS.search(name):
         return PORTS
     if re.search(r"(id|ids|obj|objids)$", name, re.IGNORECASE):
         kind = next((table for part, table in _KINDS.items() if part in name.casefold()), "vm")
-        return st.integers(0, 9).flatmap(lambda chance: _rare(kind) if chance == 9 else _refs(kind))
+        return st.integers(0, 9).flatmap(lambda chance: _rare(kind) if chance == 9 else refs(kind))
     return _WORDS.get(name)
 
 
 def _rare(kind: str) -> st.SearchStrategy[Any]:
-    return _refs("host") | _refs("vpc") | st.just(f"{kind}-404")
-
-
-def _refs(table: str) -> st.SearchStrategy[Ref]:
-    return st.builds(Ref, st.just(table), st.integers(0, 30), st.sampled_from((True, True, False)))
+    return refs("host") | refs("vpc") | st.just(f"{kind}-404")
 
 
 def _edge(schema: Schema) -> st.SearchStrategy[Any]:
@@ -236,11 +225,12 @@ TIMES: Final = st.sampled_from((
     "2026-02-30 00:00:00", "2026-01-01", "yesterday", "1900-01-01 00:00:00", "2026-01-01 24:00:00", 1767225600,
 ))  # fmt: skip
 JSON: Final = st.recursive(
-    st.none() | st.booleans() | NUMBERS | st.text(_SIGNS, max_size=12) | _refs("vm") | _refs("tenant"),
+    st.none() | st.booleans() | NUMBERS | st.text(_SIGNS, max_size=12) | refs("vm") | refs("tenant"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(_SIGNS, max_size=4), inner, max_size=3),
     max_leaves=6,
 )
 _PEM: Final = pem()
+_SENSIBLE: Final = sensible(_PEM)
 _WORDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "vm.tenant.model": st.sampled_from(("debian-12", "debian-12", "k8s-1-16-8", "none")),
     "host.exporter.url": st.sampled_from(("http://10.0.0.7:9100/metrics", "http://[::1", "ftp://x", "http://h:99999/")),

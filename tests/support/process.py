@@ -7,24 +7,26 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
-from tests.support.real import answers, server
+from tests.support.real import HERE, PLAIN, Place, answers, server
+from tests.support.state import url_of
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "api")
 START_SECONDS: Final = 30.0
-_URL: Final = re.compile(r"_up .*?url=(http://\S+)")
+_URL: Final = re.compile(r"(?:_up .*?url=|^up: )(http://\S+)", re.MULTILINE)
 
 
 def environment(data: Path, settings: Mapping[str, object]) -> dict[str, str]:
     """What the process is started with: none of the caller's own STARVC_ variables, and the source tree to import."""
-    named = {f"STARVC_{name.upper()}": str(value) for name, value in {"data_dir": data, **settings}.items()}
+    chosen = {"data_dir": data, **({"database_url": url} if (url := url_of(data)) else {}), **settings}
+    named = {f"STARVC_{name.upper()}": str(value) for name, value in chosen.items()}
     inherited = {name: "" for name in os.environ if name.startswith("STARVC_")}
     return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1", **named}
 
@@ -39,12 +41,16 @@ def inject(url: str, token: str, action: str, target: str, device: str | None = 
 
 class Process:
     """Running between `start` and `stop` or `kill`; the log of all its starts is `folder/log`, its data folder
-    `folder/data`."""
+    `folder/data`. `as_whom`: what else stands before the command."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
+    as_whom: Sequence[str] = ()
+    program: Sequence[str] = COMMAND
+
+    def __init__(self, folder: Path, *arguments: str, place: Place = HERE, **settings: object) -> None:
+        self.place = place
         self.folder, self.data, self.log = folder, folder / "data", folder / "log"
         self._arguments = arguments
-        self._env = environment(self.data, {"port": 0, **settings})
+        self._env = environment(self.data, {"port": 0, "host": place.address, **settings})
         self._running = ExitStack()
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -58,7 +64,14 @@ class Process:
             self.url = found.group(1) if found else ""
             return bool(found) and answers(f"{self.url}/health")
 
-        started = server([*COMMAND, *self._arguments], up, self.log, self._env, START_SECONDS, self.folder)
+        started = server(
+            [*self.place.door, *self.as_whom, *self.program, *self._arguments],
+            up,
+            self.log,
+            self._env,
+            START_SECONDS,
+            self.folder,
+        )
         self.process = self._running.enter_context(started)
         return self
 
@@ -79,7 +92,7 @@ class Process:
         return code
 
     def metrics(self) -> str:
-        answer = httpx.get(f"{self.url}/metrics", timeout=30, trust_env=False)
+        answer = PLAIN.get(f"{self.url}/metrics", timeout=30)
         assert answer.is_success
         return answer.text
 

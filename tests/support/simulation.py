@@ -11,9 +11,9 @@ from pathlib import Path
 from api.simulation.cloud import SimulatedCloud
 from api.simulation.inventory import register
 from core.clock import SystemClock
-from core.db.engine import Database
 from tests.support.process import inject
 from tests.support.real import free_port, server
+from tests.support.state import database_of
 
 _TOKEN = "a-token-of-the-simulation"
 
@@ -35,7 +35,7 @@ def simulation(folder: Path, hosts: int, vms: int) -> Iterator[Simulation]:
     folder.mkdir(mode=0o700, exist_ok=True)
     cloud = SimulatedCloud(1, hosts, vms, folder, SystemClock())
     cloud.start()
-    database = Database(f"sqlite:///{folder / 'starvc.db'}")
+    database = database_of(folder)
     database.migrate()
     with database.platform(write=True) as session:
         register(session, cloud, SystemClock().now())

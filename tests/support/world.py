@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+import orjson
+
 from api.simulation.inventory import host_specs
 from core.clock import Clock
 from core.compute.inventory import ensure_host
@@ -44,7 +46,8 @@ class MemoryWorld:
         return other
 
     def dump(self) -> Mapping[str, Any]:
-        return self.ask(lambda fleet, _: fleet.dump())
+        """As it is read again."""
+        return orjson.loads(self.ask(lambda fleet, _: orjson.dumps(fleet.dump())))  # type: ignore[no-any-return]
 
     def host_ids(self) -> list[str]:
         return [host.id for host in self.fleet.centre.hosts]
