@@ -133,12 +133,11 @@ def _seconds(text: str) -> float:
 
 
 def _book(settings: Settings, file: Path | None, scrape_interval: float) -> RuleBook:
-    from aggregator.rules.load import load_files, shipped_files
+    from aggregator.rules.load import files_in_force, load_files
     from aggregator.rules.source import RulesInvalid
 
-    chosen = file or settings.rules_file
     try:
-        return load_files([chosen] if chosen else shipped_files(), scrape_interval)
+        return load_files(files_in_force(file or settings.rules_file), scrape_interval)
     except RulesInvalid as refusal:
         _console.print(_problems("problem", refusal.problems))
         raise typer.Exit(1) from refusal

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from aggregator.rules.evaluate import evaluate
 from aggregator.rules.explain import Explanation, Memory
 from aggregator.rules.language import RuleBook
-from aggregator.rules.load import load_files, shipped_files
+from aggregator.rules.load import files_in_force, load_files
 from aggregator.rules.observer import Observer
 from aggregator.rules.reading import read_inventory
 from aggregator.rules.source import RulesInvalid
@@ -42,9 +42,8 @@ def afresh(services: Services) -> Explain:
 
     def explain(rule: str, name: str) -> Sequence[Explanation]:
         settings = services.settings
-        files = [settings.rules_file] if settings.rules_file else shipped_files()
         try:
-            book = load_files(files, settings.scrape_interval)
+            book = load_files(files_in_force(settings.rules_file), settings.scrape_interval)
         except RulesInvalid as problem:
             raise Invalid("rules_file", str(problem), "what `starvc rules check` finds right") from problem
         return evaluated_now(services, book, rule, name)

@@ -18,6 +18,11 @@ def shipped_files() -> tuple[FilePath, ...]:
     return tuple(sorted(SHIPPED.glob("*.yaml")))
 
 
+def files_in_force(chosen: FilePath | None) -> tuple[FilePath, ...]:
+    """The file that somebody chose, alone; without one, those that are shipped."""
+    return (chosen,) if chosen is not None else shipped_files()
+
+
 def load_files(files: Sequence[FilePath], scrape_interval: float) -> RuleBook:
     """Raises RulesInvalid with every problem of every file."""
     problems: list[Problem] = []

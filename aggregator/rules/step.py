@@ -28,7 +28,7 @@ from aggregator.rules.evaluate import Evaluated, evaluate
 from aggregator.rules.explain import Memory
 from aggregator.rules.facts import Facts
 from aggregator.rules.language import RuleBook
-from aggregator.rules.load import load_files, shipped_files
+from aggregator.rules.load import files_in_force, load_files
 from aggregator.rules.observer import Observer
 from aggregator.rules.reading import InventoryReader
 from aggregator.rules.snapshot import STALE_SCRAPES
@@ -90,7 +90,7 @@ class Rules:
 
     def __init__(self, around: Surroundings, scrape_interval: float, file: Path | None = None) -> None:
         self._around = around
-        self._files = (file,) if file is not None else shipped_files()
+        self._files = files_in_force(file)
         self._interval = scrape_interval
         self.period = period(scrape_interval)
         self.memory = Memory()

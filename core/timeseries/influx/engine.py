@@ -24,15 +24,14 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.domain.dialect import Dialect
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
-from urllib3.exceptions import HTTPError
 
 from core.clock import Clock, SystemClock
 from core.timeseries.influx import buckets, flux
-from core.timeseries.metrics import REQUEST_SECONDS, REQUESTS, SENT_BYTES, TOO_OLD
+from core.timeseries.metrics import SENT_BYTES, TOO_OLD
 from core.timeseries.served.lineprotocol import LineProtocol
 from core.timeseries.served.refusals import Answer, patiently, retry_after
 from core.timeseries.served.tables import FAR_FUTURE, Rows, Selection, Table, chained
-from core.timeseries.served.transport import LINK_SOCKET, gzipped
+from core.timeseries.served.transport import LINK_SOCKET, asked, gzipped
 from core.timeseries.store import Level, StoreUnavailable
 
 _STORE: Final = "influxdb"
@@ -127,14 +126,8 @@ class Influx:
     def _ask(self, operation: str, once: Callable[[], Answer]) -> bytes:
         if not self._open:
             raise StoreUnavailable(f"{_STORE}: the store is closed")
-        with REQUEST_SECONDS.labels(_STORE, operation).time():
-            try:
-                return patiently(_STORE, operation, once, self._pause)
-            except StoreUnavailable as problem:
-                raise type(problem)(f"{_STORE}: {self._place.url}: {problem}") from problem
-            except (HTTPError, OSError) as problem:
-                REQUESTS.labels(_STORE, operation, "none").inc()
-                raise StoreUnavailable(f"{_STORE}: {self._place.url}: {problem}") from problem
+        with asked(_STORE, operation, self._place.url):
+            return patiently(_STORE, operation, once, self._pause)
 
     def close(self) -> None:
         self._open = False
