@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,15 +31,19 @@ def fill(desk: Desk, names: list[str]) -> None:
             session.add(Quota(tenant_id=f"t{number:03}"))
 
 
+@contextmanager
+def filled(folder: Path, names: list[str]) -> Iterator[Desk]:
+    with closing(Database(f"sqlite:///{folder / 'a.db'}")) as database:
+        database.migrate()
+        desk = Desk(database, Settings(data_dir=folder))
+        fill(desk, names)
+        yield desk
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder: Path = tmp_path_factory.mktemp("many")
-    database = Database(f"sqlite:///{folder / 'a.db'}")
-    database.migrate()
-    desk = Desk(database, Settings(data_dir=folder))
-    fill(desk, ["n"] * ROWS)
-    yield desk
-    database.close()
+    with filled(tmp_path_factory.mktemp("many"), ["n"] * ROWS) as desk:
+        yield desk
 
 
 def ids(desk: Desk, find: FindTenants) -> list[str]:
@@ -111,13 +116,8 @@ ODD = [
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder: Path = tmp_path_factory.mktemp("odd")
-    database = Database(f"sqlite:///{folder / 'a.db'}")
-    database.migrate()
-    desk = Desk(database, Settings(data_dir=folder))
-    fill(desk, ODD)
-    yield desk
-    database.close()
+    with filled(tmp_path_factory.mktemp("odd"), ODD) as desk:
+        yield desk
 
 
 @given(st.text("kK\u212aiI\u0130\u0307sS\u00dfaAàÀéÉ云-%_/b1", min_size=1, max_size=3))
