@@ -43,6 +43,7 @@ class Context:
 
     `server_id`: the server that accepts it (`core.tasks`); None where none runs, as on the command line: tasks that are
     submitted there belong to whoever runs them. `driver` None: there is nothing here that VMs could run on.
+    `base_url`: under which the caller reached us, without a slash at its end; empty: by none.
     """
 
     caller: Caller
@@ -52,6 +53,7 @@ class Context:
     settings: Settings
     server_id: str | None = None
     driver: ComputeDriver | None = None
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

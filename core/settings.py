@@ -57,6 +57,13 @@ class Settings:
     cpu_overcommit: Annotated[float, Ge(1), Le(64)] = _setting(2.0, "virtual CPUs per core that hosts take, at most")
 
     vm_system_disk_gb: Annotated[int, Ge(1), Le(65536)] = _setting(40, "GB of the system disk of a VM made by a model")
+    console_seconds: Annotated[float, Gt(0), Le(3600)] = _setting(
+        60.0, "seconds that the address of a console may be opened in, once"
+    )
+    console_idle_seconds: Annotated[float, Gt(0)] = _setting(
+        1800.0, "seconds after which a console is closed in which nothing is shown and nobody does anything"
+    )
+    console_limit: Annotated[int, Ge(0)] = _setting(100, "consoles that are open at once, in one process")
     vpc_supernet: str = _setting("172.16.0.0/12", "IPv4 network whose /24 blocks become private networks")
 
     task_workers: Annotated[int, Ge(1), Le(256)] = _setting(4, "tasks under way at once, in one process")
@@ -100,6 +107,10 @@ class Settings:
 
     sim_hosts: Annotated[int, Ge(0), Le(10_000)] = _setting(4, "hosts of the simulated data centre; 0 turns it off")
     sim_vms: Annotated[int, Ge(0), Le(200_000)] = _setting(24, "VMs of the simulated data centre")
+    sim_dir: Path | None = _setting(
+        None, "folder of a simulated data centre that `starvc sim serve` serves, to take part in it; default: one's own"
+    )
+    sim_address: str = _setting("127.0.0.1", "address that the pages of one's own simulated hosts are served at")
     sim_task_seconds: Annotated[float, Ge(0), Le(600)] = _setting(
         3.0, "seconds that opening a simulated VM takes, other operations in proportion; 0: no time"
     )

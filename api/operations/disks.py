@@ -24,6 +24,7 @@ VOLUME = Words(
         "storage_id": "vdisk.storageid",
         "use": "vdisk.use.type",
         "key": "ceph.key",
+        "user": "ceph.user",
         "pool": "ceph.poolname",
         "monitors": "ceph.monitor",
     }

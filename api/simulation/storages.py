@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from datetime import datetime
 from typing import Final
 
@@ -13,26 +11,21 @@ from core.compute.rows import Disk
 from core.db.session import PlatformSession
 from core.drivers.simulated.datacentre import DataCentre
 from core.hosts.storage_rows import Storage, StorageAccess, StorageForm, StorageType, StorageUse
-from core.sealing import Place, sealing_keys
-from core.settings import Settings
 
 MAIN: Final = "storage-sim-main"
 SECONDARY: Final = "storage-sim-backup"
-_KEY_BYTES: Final = 28
 _MONITORS: Final = "10.127.0.1,10.127.0.2,10.127.0.3"
 
 
-def register(session: PlatformSession, centre: DataCentre, settings: Settings, now: datetime) -> None:
+def register(session: PlatformSession, centre: DataCentre, now: datetime) -> None:
     """Both are in the inventory, and all disks that are on no storage are on the first. May be repeated."""
     size = sum(host.store_gb for host in centre.hosts)
     if centre.hosts and session.get(Storage, MAIN) is None:
-        key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
         session.add(
             Storage(
                 id=MAIN, name="ceph-main", description="disks of the simulated VMs", created_at=now,
                 type=StorageType.CEPH, size_gb=size, location="vms", use=StorageUse.MAIN, form=StorageForm.NETWORK,
                 access=StorageAccess.READ_WRITE, ceph_monitors=_MONITORS, ceph_pool="vms",
-                ceph_key=sealing_keys(settings).seal(key, Place("storage", "ceph_key", MAIN)),
                 host_id=centre.hosts[0].id,
             )
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from annotated_types import MaxLen
 
-from core.compute import locks, operations
+from core.compute import console_tickets, locks, operations
 from core.compute.opening import VncPassword, random_password
 from core.compute.operations import EITHER
 from core.compute.rows import VmLock, VmState
@@ -20,13 +20,16 @@ from core.sealing import Place, sealing_keys
 from core.tasks.context import TaskContext
 from core.tasks.kinds import Kind, Write, declare, nothing_to_withdraw
 
+PATH: Final = "/console"
+"""Below it, tickets are opened."""
 _PASSWORD: Final = "vnc_password"  # noqa: S105 (the name of a secret)
 _LONGEST: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleDetails:
-    """`url`: of the form `vnc://host:port` (RFC 7869); it holds until the VM is started or reverted again."""
+    """`url`: of a WebSocket that carries RFB (RFC 6143) in binary frames, as noVNC speaks it; it opens once, and within
+    `console_seconds`. `host`, `port`: where the VM's VNC server is."""
 
     url: str
     host: str
@@ -47,7 +50,8 @@ class NewPassword:
 
 
 def read(at: Context, ref: VmRef) -> ConsoleDetails:
-    """Raises NotFound, Conflict when the VM does not run or its hypervisor does not tell."""
+    """The address of the VM's console, for the caller alone. Raises NotFound, Conflict when the VM does not run or its
+    hypervisor does not tell."""
     vm = operations.existing(at.session, ref.id)
     if vm.state is not VmState.RUNNING or vm.host_id is None:
         raise Conflict("VM", vm.id, "is not running")
@@ -55,7 +59,8 @@ def read(at: Context, ref: VmRef) -> ConsoleDetails:
         found = operations.driver(at).vnc(VmAt(vm.host_id, vm.id))
     except DriverFault as problem:
         raise Conflict("VM", vm.id, "its console cannot be reached", problem.reason) from None
-    return ConsoleDetails(url=f"vnc://{found.host}:{found.port}", host=found.host, port=found.port)
+    url = f"{_websocket(at.base_url)}{PATH}/{console_tickets.issue(at, vm)}"
+    return ConsoleDetails(url=url, host=found.host, port=found.port)
 
 
 def change_password(at: Context, want: ChangePassword) -> None:
@@ -68,6 +73,11 @@ def reset_password(at: Context, ref: VmRef) -> NewPassword:
     password = random_password(_LONGEST)
     _set(at, ref.id, password)
     return NewPassword(password=password)
+
+
+def _websocket(base_url: str) -> str:
+    """ws for http, wss for https (RFC 6455, section 3)."""
+    return base_url.replace("http", "ws", 1) if base_url.startswith("http") else base_url
 
 
 def _set(at: Context, vm_id: str, password: str) -> None:

@@ -4,9 +4,9 @@ The race: two VMs that are both told that the last 4 GB are theirs. Counters on 
 everybody who moves, resizes or deletes a VM, and drift as soon as one forgets; the sum over the VMs' rows cannot. So
 whoever takes room locks the host's row first (SQLite: the one write transaction; PostgreSQL: SELECT ... FOR UPDATE),
 sums what is on it, and writes the VM's row in the same transaction. The choice itself is made before, without a lock,
-on what may be stale by then; when the room is gone the choice is made again. One transaction locks one host only, so
-that no two wait for each other; only the watch over the hosts, which finds new homes for all VMs of a dead one, locks
-all of them, in one order.
+on what may be stale by then; when the room is gone, or the host takes no VMs any more, the choice is made again. One
+transaction locks one host only, so that no two wait for each other; only the watch over the hosts, which finds new
+homes for all VMs of a dead one, locks all of them, in one order.
 
 VMs count from acceptance to deletion, stopped ones too: they could not be started again otherwise. What failed to be
 created does not count, and a template takes storage only.
@@ -46,19 +46,24 @@ def find_home(task: TaskContext, vm_id: str, tenant_id: str, wish: Wish) -> str:
             home = session.scalar(select(Vm.host_id).where(Vm.id == vm_id))
             if home is not None:
                 return home
-            choice = choose(wish, tenant_id, candidates(session, task.driver.hosts(), task.settings.cpu_overcommit))
+            served = task.driver.hosts()
+            choice = choose(wish, tenant_id, candidates(session, served, task.settings.cpu_overcommit))
         if choice.host_id is None:
             raise Conflict("VM", vm_id, "no host can take it", named(choice.refusals))
         with task.write() as session:
-            if _enter(session, vm_id, choice.host_id, wish, task.settings.cpu_overcommit):
-                return choice.host_id
+            host = _locked(session, choice.host_id)
+            if host is None or _obstacle(host, served) or _short(session, host, wish, task.settings.cpu_overcommit):
+                continue
+            if _enter(session, vm_id, host):
+                return host.id
     raise Conflict("VM", vm_id, "no host can take it: others were faster, several times")
 
 
 def ensure_room(session: Session, vm: VmAt, wish: Wish, overcommit: float) -> None:
     """For a VM that grows where it is: to be followed, in the same write transaction, by the rows that take the room.
     Raises Conflict, naming what is short."""
-    why = _shortage_under_lock(session, vm.host_id, wish, overcommit)
+    host = _locked(session, vm.host_id)
+    why = "it is gone" if host is None else _short(session, host, wish, overcommit)
     if why is not None:
         raise Conflict("VM", vm.vm_id, "its host has not enough room", f"{vm.host_id}: {why}")
 
@@ -88,24 +93,23 @@ def candidates(session: Session, served: Collection[str], overcommit: float) -> 
     ]  # fmt: skip
 
 
-def _enter(session: Session, vm_id: str, host_id: str, wish: Wish, overcommit: float) -> bool:
-    if _shortage_under_lock(session, host_id, wish, overcommit) is not None:
-        return False
-    state = select(Host.state).where(Host.id == host_id).scalar_subquery()
+def _enter(session: Session, vm_id: str, host: Host) -> bool:
     homeless = update(Vm).where(Vm.id == vm_id, Vm.host_id.is_(None))
-    entered = changed(session, homeless.values(host_id=host_id, host_state=state))
+    entered = changed(session, homeless.values(host_id=host.id, host_state=host.state))
     if entered:
         nodes.mark_nics(session, plugging.nics_of(session, [vm_id]))
     return entered
 
 
-def _shortage_under_lock(session: Session, host_id: str, wish: Wish, overcommit: float) -> str | None:
-    host = session.scalars(
-        select(Host).where(Host.id == host_id).with_for_update().execution_options(populate_existing=True)
-    ).one_or_none()
-    if host is None:
-        return "it is gone"
-    used = _used(session, Vm.host_id == host_id).get(host_id, Wish())
+def _locked(session: Session, host_id: str) -> Host | None:
+    """As it is now; None: it is gone."""
+    own = select(Host).where(Host.id == host_id).with_for_update()
+    return session.scalars(own.execution_options(populate_existing=True)).one_or_none()
+
+
+def _short(session: Session, host: Host, wish: Wish, overcommit: float) -> str | None:
+    """What a locked host has not enough of."""
+    used = _used(session, Vm.host_id == host.id).get(host.id, Wish())
     return shortage(wish, _left(_size(host, overcommit), used))
 
 

@@ -108,7 +108,8 @@ Index("ix_vm_tenant_page", Vm.tenant_id, Vm.is_template, Vm.created_at.desc(), V
 
 
 class Disk(Row, TenantOwned):
-    """`vm_id` None: a free volume, on the storage `storage_id`; the platform's have no tenant."""
+    """`vm_id` None: a free volume, on the storage `storage_id`; the platform's have no tenant. `ceph_key`: of the Ceph
+    user that a volume has for itself (`core.compute.volumes`)."""
 
     __tablename__ = "disk"
     __table_args__ = (
@@ -126,6 +127,7 @@ class Disk(Row, TenantOwned):
     device: Mapped[str | None] = mapped_column(String(32))
     size_gb: Mapped[int]
     is_system: Mapped[bool] = mapped_column(default=False)
+    ceph_key: Mapped[Sealed | None] = mapped_column(SealedText)
 
 
 class StoredSize(Row, Shared):

@@ -3,8 +3,9 @@ them.
 
 The race: a template is unmarked, and then started or deleted, while it is cloned. Opening a VM from it holds its row
 against changes until the VM's row stands (`existing`); unmarking it locks the row and looks for VMs that are being
-cloned only then. Any number of VMs may be cloned from it at once, so no single task holds the lock "being cloned": it
-is there as long as such VMs are.
+cloned only then. It has locked the host by then, as everybody does who locks both: the watch over the hosts holds a
+host while it writes the rows of all VMs on it. Any number of VMs may be cloned from a template at once, so no single
+task holds the lock "being cloned": it is there as long as such VMs are.
 
 A template takes storage only: marking a stopped VM gives the CPU and memory of its quota back, unmarking takes them.
 """
@@ -101,13 +102,18 @@ def remove(at: Context, ref: TemplateRef) -> None:
     """It is a stopped VM of its tenant again; VMs that were cloned from it stay. Raises NotFound, QuotaExceeded,
     Conflict while it is being cloned, or when its host has no room for it."""
     template = of_every_kind(select(Vm)).where(*exactly(Vm.id, ref.id), Vm.is_template)
-    vm = only(at.session, template.with_for_update(), "template", ref.id)
+    vm = only(at.session, template, "template", ref.id)
+    home = vm.host_id
+    if home is not None:
+        room = Wish(vcpus=vm.vcpus, memory_mb=vm.memory_mb)
+        hosting.ensure_room(at.session, VmAt(home, vm.id), room, at.settings.cpu_overcommit)
+    locked = template.with_for_update().execution_options(populate_existing=True)
+    vm = only(at.session, locked, "template", ref.id)
+    if vm.host_id != home:
+        raise Conflict("template", vm.id, "was changed at the same time")
     clones = _clones(at.session, vm.id)
     if clones:
         raise Conflict("template", vm.id, f"is being cloned: {clones} VMs are made from it")
-    if vm.host_id is not None:
-        room = Wish(vcpus=vm.vcpus, memory_mb=vm.memory_mb)
-        hosting.ensure_room(at.session, VmAt(vm.host_id, vm.id), room, at.settings.cpu_overcommit)
     vm.is_template = False
     at.session.flush()
     quotas.take(at.session, vm.tenant_id, _power_of(vm))

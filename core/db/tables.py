@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.alarms import rows as _alarms
 from core.audit import rows as _audit
+from core.compute import console_rows as _consoles
 from core.compute import copy_rows as _copies
 from core.compute import model_rows as _models
 from core.compute import rows as _compute
@@ -24,8 +25,8 @@ from core.tenancy import rows as _tenancy
 __all__ = ["METADATA"]
 
 _MODULES = (
-    _alarms, _audit, _balancers, _compute, _copies, _filters, _hosts, _leases, _models, _network, _nodes, _outer,
-    _routers, _storages, _tasks, _templates, _tenancy,
+    _alarms, _audit, _balancers, _compute, _consoles, _copies, _filters, _hosts, _leases, _models, _network, _nodes,
+    _outer, _routers, _storages, _tasks, _templates, _tenancy,
 )  # fmt: skip
 
 METADATA = Row.metadata

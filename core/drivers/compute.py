@@ -153,6 +153,16 @@ class NicWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeWish:
+    """A disk that hangs on no VM. `ceph_key`: of the Ceph user that may use this volume and nothing else, named after
+    it; None: there is no such user. Never in a repr."""
+
+    id: str
+    size_gb: int
+    ceph_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VmWish:
     """`largest_*`: how far the VM may grow while it runs; 0: not at all. `nested`: its CPU can run VMs inside it.
     Passwords are never in a repr."""
@@ -326,11 +336,27 @@ class ComputeDriver(Protocol):
         """At least `size_gb`: a driver never shrinks a disk."""
         ...
 
-    def ensure_volume(self, host_id: str, volume_id: str, size_gb: int) -> None:
-        """A free volume on the storage of the host."""
+    def ensure_volume(self, host_id: str, wish: VolumeWish) -> None:
+        """A free volume on the storage of the host, and its user, whose key is that of the wish.
+
+        On Ceph it is an RBD image of the volume's name, and the user `client.<volume id>`. A keyring with the key and
+        these capabilities is given to `ceph auth import`, which adds a user or updates the one there is, so that it may
+        be repeated. `<image>` is the id that `rbd info` tells; the dot at the end keeps longer ids out:
+
+            mon 'profile rbd'
+            osd 'allow rwx pool=<pool> object_prefix rbd_data.<image>., allow rwx pool=<pool> object_prefix
+                 rbd_header.<image>, allow rwx pool=<pool> object_prefix rbd_object_map.<image>, allow rx pool=<pool>
+                 object_prefix rbd_id.<volume id>, allow class rbd metadata_list pool=<pool> object_prefix rbd_info'
+
+        A `profile rbd` of OSDs would open all images of the pool: it takes a pool and a namespace, and no
+        `object_prefix` (Ceph documentation, User Management: "Authorization (Capabilities)", "Import a User").
+        """
         ...
 
-    def ensure_volume_gone(self, host_id: str, volume_id: str) -> None: ...
+    def ensure_volume_gone(self, host_id: str, volume_id: str) -> None:
+        """Neither the volume nor its user is there. The user goes first (`ceph auth del`): whoever has the volume
+        mounted loses it."""
+        ...
 
     def ensure_nic(self, at: VmAt, wish: NicWish) -> NicFacts:
         """The NIC exists, plugged in as wished; one that exists is re-plugged into the wished network."""

@@ -9,7 +9,6 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.types import Row, Shared, Word
-from core.sealing import Sealed, SealedText
 
 
 class StorageType(StrEnum):
@@ -40,8 +39,8 @@ class StorageAccess(StrEnum):
 
 
 class Storage(Row, Shared):
-    """`host_id`: through which its volumes are made. `ceph_key` opens volumes of the pool; it is never shown but to who
-    makes one."""
+    """`host_id`: through which its volumes are made. How its driver gets at it is the driver's own: no secret of a
+    storage is here."""
 
     __tablename__ = "storage"
 
@@ -58,5 +57,4 @@ class Storage(Row, Shared):
     access: Mapped[StorageAccess] = mapped_column(Word(StorageAccess))
     ceph_monitors: Mapped[str] = mapped_column(String(512), default="")
     ceph_pool: Mapped[str] = mapped_column(String(128), default="")
-    ceph_key: Mapped[Sealed | None] = mapped_column(SealedText)
     host_id: Mapped[str | None] = mapped_column(String(64))

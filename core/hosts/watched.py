@@ -3,6 +3,8 @@ decided on.
 
 A change of state, the states that the host's VMs repeat, the new homes of the VMs of a dead host and all events about
 it stand in one transaction. Who comes second with a decision on the same token changes nothing, and records nothing.
+Each of these transactions locks all hosts first, in one order: two watches that saw different things would otherwise
+wait for each other in a ring.
 """
 
 from __future__ import annotations
@@ -78,8 +80,7 @@ def write(
     overcommit: float,
 ) -> dict[str, str]:
     """Enter what changed; the VMs that have a new home, by id. All states first: who dies now takes no VMs in."""
-    if any(map(_is_fenced, decisions)):
-        lock_all(session)
+    lock_all(session)
     for connected in (True, False):
         ids = [decision.host.id for decision in decisions if decision.connected is connected != decision.host.connected]
         if ids:

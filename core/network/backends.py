@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.compute.rows import Nic, Vm
@@ -160,12 +160,16 @@ def drop_of(session: Session, nic_ids: Collection[str]) -> None:
 
 def record_health(session: PlatformSession, health: Mapping[str, bool]) -> None:
     """What the network driver sees of nodes, by their ids: whether they answer. Ids of no nodes are passed over; who is
-    not named keeps what was seen last."""
-    for healthy in (True, False):
-        for batch in batches([id_ for id_, seen in health.items() if seen is healthy]):
-            news = or_(BackEnd.healthy.is_(None), BackEnd.healthy != healthy)
-            seen = update(BackEnd).where(BackEnd.id.in_(batch), news).values(healthy=healthy)
-            written(session, seen)
+    not named keeps what was seen last.
+
+    Nodes that somebody else is writing at this moment are passed over, too, until the next look: servers that see
+    different things, or somebody who deletes several nodes, would otherwise wait for each other in a ring."""
+    for ids in batches(health):
+        named = select(BackEnd.id, BackEnd.healthy).where(BackEnd.id.in_(ids)).with_for_update(skip_locked=True)
+        before = session.execute(named).all()
+        for healthy in (True, False):
+            news = [id_ for id_, seen in before if health[id_] is healthy and seen is not healthy]
+            written(session, update(BackEnd).where(BackEnd.id.in_(news)).values(healthy=healthy))
 
 
 def forget_health(session: Session, balancer_id: str) -> None:

@@ -31,6 +31,7 @@ MORE_FIELDS = {
     "cloudTenant/create": {"app.token"},
     "cloudTenant/token": {"token.createtime", "token.lastusedtime"},
     "cloudvm/setvncpwd": {"vm.vncpasswd"},
+    "cloudvm/vdisk/create/pv": {"ceph.user"},
     "cloudvm/search": {"vm.lock", "vm.hostid"},
     "cloudvm/{vmId}": {"vm.lock", "vm.hostid"},
     "cloudalarm/search": {

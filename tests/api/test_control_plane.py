@@ -164,11 +164,14 @@ def test_the_platform_makes_free_volumes_and_tells_their_key_once(shop: Shop) ->
 
     platform, world = shop.cloud.platform, shop.cloud.world
     with shop.cloud.services.database.platform(write=True) as session:
-        storages.register(session, world.fleet.centre, shop.cloud.services.settings, shop.cloud.clock.now())
+        storages.register(session, world.fleet.centre, shop.cloud.clock.now())
     want = {"vdisk.name": "pv", "vdisk.size": 5, "vdisk.storageid": storages.MAIN}
     (made,) = rows(platform("cloudvm/vdisk/create/pv", want))
     assert made["ceph.key"]
-    assert made["ceph.poolname"] == "vms"
+    assert (made["ceph.user"], made["ceph.poolname"]) == (made["vdisk.id"], "vms")
+    (other,) = rows(platform("cloudvm/vdisk/create/pv", {**want, "vdisk.use.type": "vm"}))
+    assert (other["ceph.key"], other["ceph.user"], other["ceph.poolname"]) == ("", "", "vms")
+    assert platform.call("DELETE", f"cloudvm/vdisk/{other['vdisk.id']}").task_id
     shop.cloud.settle()
     assert list(world.fleet.records.volumes) == [made["vdisk.id"]]
     used = {one["storage.use.type"]: one["storage.usedsize"] for one in rows(shop.client("cloudstorage/search"))}

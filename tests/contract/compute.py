@@ -6,9 +6,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 
+from core.compute.ceph_keys import new_key
 from core.drivers.compute import (
     ComputeDriver,
     DiskWish,
@@ -21,6 +23,7 @@ from core.drivers.compute import (
     Unreachable,
     VmAt,
     VmWish,
+    VolumeWish,
 )
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "test_a_stopped_clone_leaves_nothing_and_the_template_as_it_was",
     "test_a_stopped_creation_leaves_nothing",
     "test_a_vm_may_run_vms_inside_it",
+    "test_a_volume_and_its_user_may_be_asked_for_twice_and_go_twice",
     "test_everything_may_be_asked_for_twice",
     "test_only_running_guests_can_be_asked",
     "test_power_is_what_was_asked_for",
@@ -188,12 +192,19 @@ def test_a_disk_that_is_kept_becomes_a_volume_and_comes_back(bench: Bench) -> No
     driver.ensure_disk(at, DiskWish(id="d2", device="vdb", size_gb=1))
     driver.ensure_disk_gone(at, "d2", keep=True)
     driver.ensure_disk(at, DiskWish(id="d2", device="vdc", size_gb=1, volume_id="d2"))
-    driver.ensure_volume(bench.host_id, "free", 1)
+    driver.ensure_volume(bench.host_id, VolumeWish(id="free", size_gb=1))
     driver.ensure_disk(at, DiskWish(id="free", device="vdd", size_gb=9, volume_id="free"))
     assert _disks(bench, at) == {"disk-one": 2, "d2": 1, "free": 1}
-    driver.ensure_volume(bench.host_id, "other", 1)
-    driver.ensure_volume_gone(bench.host_id, "other")
-    driver.ensure_volume_gone(bench.host_id, "other")
+
+
+def test_a_volume_and_its_user_may_be_asked_for_twice_and_go_twice(bench: Bench) -> None:
+    wish = VolumeWish(id="mounted", size_gb=1, ceph_key=new_key(datetime(2026, 1, 1, tzinfo=UTC)))
+    assert wish.ceph_key is not None
+    assert wish.ceph_key not in repr(wish)
+    for _ in range(2):
+        bench.driver.ensure_volume(bench.host_id, wish)
+    for _ in range(2):
+        bench.driver.ensure_volume_gone(bench.host_id, "mounted")
 
 
 def test_a_nic_comes_and_goes(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from api.operations.table import SECTIONS
 from api.wire.client import Answer, StarVCenter, pack
@@ -24,6 +25,7 @@ from core.secrets import KEY_FILE as TOKEN_KEY
 from tests.support.product import Product, fields, measured, rows
 from tests.support.real import eventually
 from tests.support.state import contents, database_of
+from tests.support.vnc import viewing
 
 PLATFORM: Final = "platform-token-4711-of-this-test"
 DEMO_FILE: Final = "demo-token"
@@ -136,6 +138,15 @@ def _change_passwords(product: Product, client: StarVCenter, known: Known, vm: s
     assert "guest" in _ended(client, client("cloudvm/setadminpwd", {"vm.id": vm, "pwd": failing}))
 
 
+def _look(known: Known, url: str) -> None:
+    """The ticket in the address opens the console, and then it is tried again."""
+    known.add("console ticket", url.rpartition("/")[2])
+    with viewing(url) as vnc:
+        vnc.log_in(known.secrets["console password at opening"])
+    with pytest.raises(InvalidStatus), viewing(url):
+        pass
+
+
 def _mistakes(product: Product, client: StarVCenter, known: Known) -> None:
     """What people do with secrets: too long, misspelt, in the wrong place."""
     secret = known.add("password in a mistake", "fourth-horse-battery")
@@ -170,8 +181,12 @@ def _tokens(product: Product, known: Known) -> StarVCenter:
 def _volume(product: Product, known: Known) -> None:
     (storage,) = [row for row in rows(product.platform("cloudstorage/search")) if row["storage.type"] == "CEPH"]
     wish = {"vdisk.name": "pv", "vdisk.size": 1, "vdisk.storageid": storage["storage.id"]}
-    (made,) = rows(product.platform("cloudvm/vdisk/create/pv", wish))
-    known.add("Ceph key", made["ceph.key"])
+    for what in ("Ceph key of a volume", "Ceph key of another volume"):
+        (made,) = rows(product.platform("cloudvm/vdisk/create/pv", wish))
+        known.add(what, made["ceph.key"])
+    assert _leaks(product, known) == [], "while the last volume is made"
+    deleted = product.platform.call("DELETE", f"cloudvm/vdisk/{made['vdisk.id']}")
+    assert _ended(product.platform, deleted) == ""
 
 
 def _answers(client: StarVCenter, vm: str) -> Iterator[tuple[str, str]]:
@@ -193,10 +208,11 @@ def test_no_secret_is_readable_anywhere_but_in_the_answer_that_hands_it_out(prod
         console = client.call("GET", f"cloudvm/connection/{vm}")
         assert console.succeeded
         assert known.found(repr(console).encode()) == set()
+        _look(known, fields(console)["vm.console.url"])
         _change_passwords(product, client, known, vm)
         _mistakes(product, client, known)
         _volume(product, known)
-        assert len(known.secrets) == 11
+        assert len(known.secrets) == 13
         said = [*_answers(client, vm), *_answers(product.platform, vm)]
     assert sum("succeeded" not in text and "result='0'" in text for _, text in said) > 20
     assert [(name, known.found(text.encode())) for name, text in said if known.found(text.encode())] == []

@@ -41,7 +41,7 @@ def furnish(cloud: Cloud) -> None:
     for path, params in _UNUSED.items():
         _asked(cloud.platform, path, params)
     with cloud.services.database.platform(write=True) as session:
-        storages.register(session, cloud.world.fleet.centre, cloud.services.settings, cloud.clock.now())
+        storages.register(session, cloud.world.fleet.centre, cloud.clock.now())
         for vm_id, tenant in (("vm-1", cloud.alice_id), ("vm-3", cloud.bob_id)):
             for number in range(_ALARMS):
                 _raise(session, f"{vm_id}-{number}", vm_id, tenant, cloud.clock.now())

@@ -32,6 +32,7 @@ from core.drivers.compute import (
     VmFacts,
     VmWish,
     VncEndpoint,
+    VolumeWish,
     Watch,
 )
 from core.drivers.compute import Refused as RefusedByDriver
@@ -78,6 +79,18 @@ class World(Protocol):
     def ask(self, act: Act[T]) -> T: ...
 
 
+class Consoles(Protocol):
+    """What serves the consoles of VMs."""
+
+    def seal(self, vm_id: str, password: str) -> str:
+        """A password as the fleet may keep it."""
+        ...
+
+    def open(self, at: VmAt) -> VncEndpoint:
+        """Somebody listens there until the VM does not run any more."""
+        ...
+
+
 class _Unwatched:
     """Of calls that take no watch: they are short."""
 
@@ -96,12 +109,14 @@ class _VmLock:
 
 
 class SimulatedCompute:
-    """`seconds`: how long creating a VM takes; everything else in proportion, 0: nothing takes any time."""
+    """`seconds`: how long creating a VM takes; everything else in proportion, 0: nothing takes any time. `consoles`
+    None: VMs have ports for theirs, and nobody listens there."""
 
     capabilities = Capabilities(grow_vcpus_live=True, grow_memory_live=True)
 
-    def __init__(self, world: World, seconds: float) -> None:
+    def __init__(self, world: World, seconds: float, consoles: Consoles | None = None) -> None:
         self._world = world
+        self._consoles = consoles
         self._seconds = seconds
         self._guard = threading.Lock()
         self._locks: weakref.WeakValueDictionary[str, _VmLock] = weakref.WeakValueDictionary()
@@ -113,7 +128,7 @@ class SimulatedCompute:
 
     def report(self, host_ids: Collection[str]) -> Mapping[str, HostReport]:
         def tell(fleet: Fleet, _: float) -> Mapping[str, HostReport]:
-            hosts = [host for host in fleet.centre.hosts if host.id in set(host_ids) and _answers(fleet, host.id)]
+            hosts = [host for host in fleet.centre.hosts if host.id in set(host_ids) and answers(fleet, host.id)]
             return {host.id: _report(fleet, host.index) for host in hosts}
 
         return self._world.ask(tell)
@@ -135,6 +150,8 @@ class SimulatedCompute:
                 return known
             deed = Deed.CLONE if isinstance(wish.source, FromVm) else Deed.CREATE
             self._world.change(_allowed(deed, at, lambda fleet, now: machines.begin(fleet, host_id, wish, now)))
+            if wish.vnc_password is not None:
+                self._world.change(self._with_password(at, wish.vnc_password))
             try:
                 self._take_time(self._seconds_of(deed, wish.source), watch)
             except Stopped:
@@ -175,16 +192,18 @@ class SimulatedCompute:
     def wake_agent(self, at: VmAt, within: float, watch: Watch) -> None:
         self._ask_guest(Deed.AGENT, at, within, watch, lambda fleet, _: machines.running(fleet, at))
 
-    def set_vnc_password(self, at: VmAt, password: str) -> None:  # noqa: ARG002 (there is no picture)
-        self._do(Deed.CONSOLE, at, lambda fleet, _: machines.get(fleet, at))
+    def set_vnc_password(self, at: VmAt, password: str) -> None:
+        self._do(Deed.CONSOLE, at, self._with_password(at, password))
 
     def vnc(self, at: VmAt) -> VncEndpoint:
-        """A port where nobody listens: simulated VMs have no picture."""
+        index = self._world.ask(_allowed(Deed.CONSOLE, at, lambda fleet, _: machines.running(fleet, at).index))
+        if self._consoles is None:
+            return VncEndpoint(LOOPBACK, _FIRST_VNC_PORT + index % 10_000)
+        return self._consoles.open(at)
 
-        def tell(fleet: Fleet, _: float) -> VncEndpoint:
-            return VncEndpoint(LOOPBACK, _FIRST_VNC_PORT + machines.running(fleet, at).index % 10_000)
-
-        return self._world.ask(_allowed(Deed.CONSOLE, at, tell))
+    def _with_password(self, at: VmAt, password: str) -> Act[None]:
+        sealed = None if self._consoles is None else self._consoles.seal(at.vm_id, password)
+        return lambda fleet, _: machines.set_console(fleet, at, sealed)
 
     # --- disks and NICs
 
@@ -200,9 +219,9 @@ class SimulatedCompute:
     def ensure_disk_size(self, at: VmAt, disk_id: str, size_gb: int) -> DiskFacts:
         return self._do(Deed.DISK, at, lambda fleet, _: machines.extend(fleet, at, disk_id, size_gb))
 
-    def ensure_volume(self, host_id: str, volume_id: str, size_gb: int) -> None:
-        at = VmAt(host_id, volume_id)
-        self._do(Deed.DISK, at, lambda fleet, _: machines.create_volume(fleet, host_id, volume_id, size_gb))
+    def ensure_volume(self, host_id: str, wish: VolumeWish) -> None:
+        at = VmAt(host_id, wish.id)
+        self._do(Deed.DISK, at, lambda fleet, _: machines.create_volume(fleet, host_id, wish))
 
     def ensure_volume_gone(self, host_id: str, volume_id: str) -> None:
         self._clear(
@@ -326,11 +345,12 @@ def _reached(at: VmAt, act: Act[T]) -> Act[T]:
 
 
 def _reach(fleet: Fleet, host_id: str) -> None:
-    if not _answers(fleet, host_id):
+    if not answers(fleet, host_id):
         raise Unreachable(f"{host_id} does not answer")
 
 
-def _answers(fleet: Fleet, host_id: str) -> bool:
+def answers(fleet: Fleet, host_id: str) -> bool:
+    """Whether the host can be reached."""
     condition = fleet.host_conditions[fleet.directory.host(host_id).index]
     return not (condition.crashed or condition.cut)
 

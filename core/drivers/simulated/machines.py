@@ -3,6 +3,7 @@ in. Raises Refused with nothing changed. Duration, progress and failures on dema
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from core.drivers.compute import (
@@ -17,6 +18,7 @@ from core.drivers.compute import (
     VmAt,
     VmFacts,
     VmWish,
+    VolumeWish,
 )
 from core.drivers.simulated.datacentre import SimDisk, SimHost, SimNic, SimVm, image_path
 from core.drivers.simulated.faults import VmCondition
@@ -116,6 +118,7 @@ def remove(fleet: Fleet, at: VmAt, now: float) -> None:
         return
     fleet.dismiss(vm, now)
     fleet.records.snapshots.pop(vm.id, None)
+    fleet.records.consoles.pop(vm.id, None)
     fleet.records.incomplete.discard(vm.id)
 
 
@@ -176,6 +179,13 @@ def running(fleet: Fleet, at: VmAt) -> SimVm:
     return vm
 
 
+def set_console(fleet: Fleet, at: VmAt, sealed: str | None) -> None:
+    """The password of the VM's console, sealed; None: nobody would ask for it."""
+    vm = get(fleet, at)
+    if sealed is not None:
+        fleet.records.consoles[vm.id] = sealed
+
+
 def resize(fleet: Fleet, at: VmAt, vcpus: int, memory_mb: int, now: float) -> VmFacts:
     """Up while it runs, down only when it is off."""
     vm = get(fleet, at)
@@ -233,11 +243,14 @@ def extend(fleet: Fleet, at: VmAt, disk_id: str, size_gb: int) -> DiskFacts:
     return disk_facts(vm, old)
 
 
-def create_volume(fleet: Fleet, host_id: str, volume_id: str, size_gb: int) -> None:
-    if volume_id not in fleet.records.volumes:
-        ensure_room(fleet, fleet.directory.host(host_id), size_gb)
-        fleet.records.volumes[volume_id] = Volume(volume_id, host_id, size_gb)
-        fleet.load.ensure_disk(volume_id)
+def create_volume(fleet: Fleet, host_id: str, wish: VolumeWish) -> None:
+    known = fleet.records.volumes.get(wish.id)
+    if known is None:
+        ensure_room(fleet, fleet.directory.host(host_id), wish.size_gb)
+        known = Volume(wish.id, host_id, wish.size_gb)
+        fleet.load.ensure_disk(wish.id)
+    digest = "" if wish.ceph_key is None else hashlib.sha256(wish.ceph_key.encode()).hexdigest()
+    fleet.records.volumes[wish.id] = replace(known, key_sha256=digest)
 
 
 def remove_volume(fleet: Fleet, volume_id: str) -> None:

@@ -1,13 +1,12 @@
 """The NetworkDriver of the simulated data centre: it keeps what was applied, and packets are judged by it.
 
 What hosts have is in memory and, before a call returns, in a small SQLite file: it survives the process as rules in a
-kernel survive the death of who loaded them. A host that boots loses everything. The races: calls are run one after
-another by one lock, each in one transaction of the file.
+kernel survive the death of who loaded them, and other processes read it anew when it has changed. A host that boots
+loses everything. The races: calls are run one after another by one lock, each change in one transaction of the file.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from core.drivers.simulated.compute import World
 from core.drivers.simulated.faults import Deed
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.network_states import dump, load
+from core.drivers.simulated.shared import open_shared
 from core.network.desired import Desired, Leg, Listener, NicState, Node, NodeState, RouterState, Target
 from core.network.node_rows import NodeType
 from core.network.packets import Packet, enters, leg_of
@@ -67,8 +67,10 @@ class SimulatedNetwork:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, Node], _Held] = {}
         self._failing: set[str] = set()
-        self._file = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        self._recall(file)
+        self._seen: int | None = None
+        self._file = open_shared(file)
+        self._file.executescript(_SCHEMA)
+        self._follow()
 
     def close(self) -> None:
         self._file.close()
@@ -124,6 +126,7 @@ class SimulatedNetwork:
     def knows(self, node_id: str) -> bool:
         """Whether a node with this id is somewhere, or is told to fail."""
         with self._lock:
+            self._follow()
             return node_id in self._failing or any(node.id == node_id for _, node in self._held)
 
     def fail(self, node_id: str) -> None:
@@ -141,12 +144,11 @@ class SimulatedNetwork:
 
     def lose(self, target: str) -> int:
         """A host forgets all its nodes, or every host a router, a NIC or those of a VM: how many were lost."""
-        with self._lock:
+        with self._lock, self._transaction():
             lost = [key for key, held in self._held.items() if target in {key[0], key[1].id, _vm_of(held)}]
-            with self._transaction():
-                for key in lost:
-                    self._drop(key)
-        return len(lost)
+            for key in lost:
+                self._drop(key)
+            return len(lost)
 
     # --- under the lock
 
@@ -172,6 +174,7 @@ class SimulatedNetwork:
 
     def _present(self) -> Mapping[tuple[str, Node], _Held]:
         """What hosts have not forgotten by booting."""
+        self._follow()
         boots = {host_id: host.boot for host_id, host in self._look().items()}
         return {key: held for key, held in self._held.items() if boots.get(key[0]) == held.boot}
 
@@ -185,22 +188,33 @@ class SimulatedNetwork:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """What could not be saved is forgotten: all is read anew."""
         self._file.execute("BEGIN IMMEDIATE")
         try:
+            self._follow()
             yield
+            self._file.execute("COMMIT")
         except BaseException:
-            self._file.execute("ROLLBACK")
+            self._seen = None
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
             raise
-        self._file.execute("COMMIT")
 
-    def _recall(self, file: Path) -> None:
-        self._file.executescript(_SCHEMA)
+    def _follow(self) -> None:
+        """What another process has changed is read."""
+        version: int = self._file.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._seen:
+            self._recall()
+            self._seen = version
+
+    def _recall(self) -> None:
+        self._held.clear()
         try:
             for host, type_, id_, generation, boot, state in self._file.execute("SELECT * FROM node"):
                 node = Node(NodeType(type_), id_)
                 self._held[host, node] = _Held(generation, boot, load(node.type, state))
         except (ValueError, KeyError, TypeError) as problem:
-            _log.warning("simulated_network_forgotten", file=str(file), reason=str(problem))
+            _log.warning("simulated_network_forgotten", reason=str(problem))
             self._held.clear()
             self._file.execute("DELETE FROM node")
         self._failing = {id_ for (id_,) in self._file.execute("SELECT id FROM failing")}

@@ -45,10 +45,10 @@ class _Rig:
 
 
 class Pages:
-    """Belongs to the thread that owns the fleet."""
+    """Belongs to who owns the fleet."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._rigs: dict[int, _Rig] = {}
 
     def host_page(self, host: int, at: float) -> bytes:
@@ -62,16 +62,16 @@ class Pages:
         return rig.vm_page.render(self._reading(rig, host, at))
 
     def _rig(self, host: int) -> _Rig:
-        residents = self._fleet.residents(host)
-        running = tuple(map(self._fleet.runs, residents))
+        residents = self.fleet.residents(host)
+        running = tuple(map(self.fleet.runs, residents))
         rig = self._rigs.get(host)
-        vms = tuple(self._fleet.vms[i] for i in residents)
+        vms = tuple(self.fleet.vms[i] for i in residents)
         if rig is None or rig.running != running or not _same(rig.vms, vms):
             rig = self._rigs[host] = self._prepare(host, running)
         return rig
 
     def _prepare(self, host: int, running: tuple[bool, ...]) -> _Rig:
-        fleet, here = self._fleet, self._fleet.centre.hosts[host]
+        fleet, here = self.fleet, self.fleet.centre.hosts[host]
         members = fleet.members(host)
         vms = tuple(fleet.vms[int(i)] for i in members[:-1])
         profile = fleet.load.profile.take(members)
@@ -89,7 +89,7 @@ class Pages:
         )
 
     def _reading(self, rig: _Rig, host: int, at: float) -> Reading:
-        fleet, here = self._fleet, self._fleet.centre.hosts[host]
+        fleet, here = self.fleet, self.fleet.centre.hosts[host]
         works = fleet.meters.work(at - _BACK, rig.members, rig.profile)
         counters = fleet.meters.counters(works[0], rig.members)
         busy = works[:, Channel.CPU].sum(axis=-1)
@@ -115,14 +115,14 @@ class Pages:
 
     def _volumes(self, host: int, at: float, images: float) -> tuple[float, float]:
         """How full the root file system is, as a fraction, and bytes used where the images are."""
-        filled = self._fleet.host_conditions[host].filled
-        size = self._fleet.centre.hosts[host].store_gb * _GIB
+        filled = self.fleet.host_conditions[host].filled
+        size = self.fleet.centre.hosts[host].store_gb * _GIB
         root = FULL if MOUNTPOINTS[0] in filled else 0.22 + 0.08 * ((at - EPOCH) / (20 * DAY) % 1.0)
         return root, size * FULL if MOUNTPOINTS[1] in filled else min(images + size * 0.01, size)
 
     def _space(self, rig: _Rig, at: float, conditions: Sequence[VmCondition]) -> Floats:
         """Bytes in use on each disk of the host's VMs."""
-        used = self._fleet.load.space_used(at, rig.disks)
+        used = self.fleet.load.space_used(at, rig.disks)
         full = [disk.device in condition.filled
                 for vm, condition in zip(rig.vms, conditions, strict=True) for disk in vm.disks]  # fmt: skip
         result: Floats = np.where(np.array(full, bool), FULL, used) * rig.disk_sizes

@@ -33,21 +33,25 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A disk that hangs on no VM."""
+    """A disk that hangs on no VM. `key_sha256`: of the key of its own user, in hexadecimal; empty: it has none. The
+    key itself would stand on a disk, and nobody asks for it."""
 
     id: str
     host: str
     size_gb: int
+    key_sha256: str = ""
 
 
 @dataclass
 class Records:
-    """`snapshots` by VM id, oldest first; `incomplete`: ids of VMs whose creation did not end."""
+    """`snapshots` by VM id, oldest first; `incomplete`: ids of VMs whose creation did not end;
+    `consoles`: sealed passwords by VM id."""
 
     snapshots: dict[str, tuple[Saved, ...]] = field(default_factory=dict)
     backups: dict[str, Saved] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
+    consoles: dict[str, str] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """For orjson."""
@@ -56,11 +60,12 @@ class Records:
             "backups": list(self.backups.values()),
             "volumes": list(self.volumes.values()),
             "incomplete": sorted(self.incomplete),
+            "consoles": self.consoles,
         }
 
 
 def restore(dumped: Mapping[str, Any]) -> Records:
-    records = Records(incomplete=set(dumped["incomplete"]))
+    records = Records(incomplete=set(dumped["incomplete"]), consoles=dict(dumped.get("consoles", {})))
     for snapshot in map(_saved, dumped["snapshots"]):
         records.snapshots[snapshot.vm_id] = (*records.snapshots.get(snapshot.vm_id, ()), snapshot)
     records.backups = {backup.id: backup for backup in map(_saved, dumped["backups"])}

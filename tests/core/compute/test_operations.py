@@ -280,7 +280,7 @@ def test_descriptions_are_cleared_and_names_stay(control: Control) -> None:
 
 def test_console_passwords_are_sealed_and_shown_once(control: Control) -> None:
     (vm,) = control.open()
-    assert control.do(consoles.read, VmRef(id=vm)).url.startswith("vnc://")
+    assert control.do(consoles.read, VmRef(id=vm)).url.startswith("/console/")
     shown = control.do(consoles.reset_password, VmRef(id=vm)).password
     control.settle()
     sealed = control.vm(vm).vnc_password

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from core.compute import disks, power, removal, templates
+from core.compute import disks, hosting, power, removal, templates
 from core.compute.disks import DiskRef, ExtendDisk
 from core.compute.locks import Locked
 from core.compute.opening import OpenedVm, OpenVms, open_vms
-from core.compute.rows import Disk, VmLock, VmState
+from core.compute.rows import Disk, Vm, VmLock, VmState
 from core.compute.templates import FindTemplates, TemplateDetails, TemplateRef
 from core.compute.vms import FindVms, VmRef, search
+from core.db.session import of_every_kind
 from core.drivers.compute import FromVm, VmAt, VmFacts, VmWish, Watch
 from core.drivers.simulated.compute import SimulatedCompute
 from core.drivers.simulated.faults import Action, Deed, Fault
 from core.errors import Conflict, Invalid, NotFound, QuotaExceeded
-from core.hosts.rows import Host
+from core.hosts.rows import Host, HostState
 from core.network.vpcs import CreateVpc
 from core.network.vpcs import create as create_vpc
 from core.tasks.rows import TaskState
@@ -28,13 +31,17 @@ from core.tenancy.quotas import change as change_quota
 from core.tenancy.tenants import CreateTenant
 from core.tenancy.tenants import create as create_tenant
 from tests.support.control import Control
-from tests.support.threads import together
+from tests.support.threads import together, until_somebody_waits
 
 ROUNDS = 8
 
 
 @pytest.fixture
 def template(control: Control) -> str:
+    return a_template(control)
+
+
+def a_template(control: Control) -> str:
     """Of 2 CPUs and 1024 MB, with disks of 40 and 10 GB."""
     (vm_id,) = control.open(name="golden", data_disks=1, data_disk_gb=10, model="k8s-1-16-8")
     assert control.finish(power.power_off, VmRef(id=vm_id))[1] is TaskState.SUCCEEDED
@@ -207,6 +214,54 @@ def test_it_is_cloned_or_unmarked_never_both(control: Control, template: str) ->
         control.settle()
         control.check()
     assert sum(ended.values()) == ROUNDS
+
+
+@pytest.mark.parametrize("_", range(ROUNDS // 2))
+def test_whoever_was_promised_a_clone_gets_it_though_the_template_is_deleted_at_once(control: Control, _: int) -> None:
+    """The platform unmarks it as soon as it is let, and its tenant deletes it; tasks are carried out meanwhile."""
+    golden, opened, deleting = a_template(control), list[OpenedVm](), list[str]()
+
+    def deed(number: int) -> None:
+        if number == 0:
+            while not unmarked(control, golden):
+                control.settle()
+            deleting.append(control.do(removal.delete, VmRef(id=golden)).task_id)
+        elif number == 1:
+            while not deleting:
+                control.settle()
+        else:
+            with suppress(Invalid):
+                opened.extend(clones(control, golden))
+
+    together(5, deed)
+    control.settle()
+    assert [control.ending(task_id)[0] for task_id in deleting] == [TaskState.SUCCEEDED]
+    assert [control.ending(vm.task_id)[0] for vm in opened] == [TaskState.SUCCEEDED] * len(opened)
+    assert [control.vm(vm.id).state for vm in opened] == [VmState.RUNNING] * len(opened)
+    control.check()
+
+
+def unmarked(control: Control, template: str) -> bool:
+    try:
+        control.platform(templates.remove, TemplateRef(id=template))
+    except Conflict:
+        return False
+    return True
+
+
+def test_unmarking_a_template_and_the_watch_over_its_host_do_not_wait_for_each_other(
+    control: Control, template: str
+) -> None:
+    """The watch holds the hosts and wants the VMs on one that died, templates too."""
+    with ThreadPoolExecutor(1) as pool:
+        with control.database.platform(write=True) as session:
+            hosting.lock_all(session)
+            unmarking = pool.submit(control.platform, templates.remove, TemplateRef(id=template))
+            until_somebody_waits(control.database, unmarking)
+            session.execute(of_every_kind(update(Vm)).values(host_state=HostState.FAULT_DETECTING))
+        unmarking.result(20)
+    assert (control.vm(template).is_template, control.vm(template).host_state) == (False, HostState.FAULT_DETECTING)
+    control.check()
 
 
 def test_what_its_quota_or_its_host_has_no_room_for_stays_a_template(control: Control, template: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import replace
 
 import pytest
 
 from core.clock import VirtualClock
-from core.drivers.compute import DiskWish, FromVm, GuestSilent, Refused, VmAt
+from core.drivers.compute import DiskWish, FromVm, GuestSilent, Refused, VmAt, VolumeWish
 from core.drivers.simulated.compute import SimulatedCompute
 from core.drivers.simulated.faults import Action, Deed, Fault
 from core.drivers.simulated.pages import Pages
@@ -126,7 +127,7 @@ def test_all_of_it_survives_a_restart(bench: Bench, world: MemoryWorld, clock: V
     driver.ensure_disk_gone(AT, "d2", keep=True)
     clock.advance(1000)
     driver.revert(AT, "s", Watching())
-    driver.ensure_volume(HOST, "free", 1)
+    driver.ensure_volume(HOST, VolumeWish(id="free", size_gb=1, ceph_key="key"))
     driver.ensure_gone(VmAt(HOST, "vm-two"))
     driver.ensure_gone(VmAt(HOST, next(iter(world.vm_ids()))))
     again = world.reborn()
@@ -172,6 +173,23 @@ def test_operations_fail_on_demand(bench: Bench, world: MemoryWorld, target: str
         bench.driver.reboot(AT, 60, Watching())
     world.inject(Fault(Action.HEAL, target))
     bench.driver.ensure_on(AT)
+
+
+def test_a_volume_has_a_user_of_its_own_for_as_long_as_it_is_there(bench: Bench, world: MemoryWorld) -> None:
+    """The key is known by its digest alone: it stands in no dump."""
+    wish = VolumeWish(id="free", size_gb=1, ceph_key="a key")
+    bench.driver.ensure_volume(HOST, wish)
+    bench.driver.ensure_volume(HOST, wish)
+    bench.driver.ensure_volume(HOST, VolumeWish(id="plain", size_gb=1))
+    volumes = world.reborn().fleet.records.volumes
+    digest = hashlib.sha256(b"a key").hexdigest()
+    assert {id_: volume.key_sha256 for id_, volume in volumes.items()} == {"free": digest, "plain": ""}
+    assert "a key" not in repr(world.dump())
+    bench.driver.ensure_volume(HOST, replace(wish, ceph_key="another key", size_gb=9))
+    assert world.fleet.records.volumes["free"].key_sha256 == hashlib.sha256(b"another key").hexdigest()
+    assert world.fleet.records.volumes["free"].size_gb == 1
+    bench.driver.ensure_volume_gone(HOST, "free")
+    assert "free" not in world.fleet.records.volumes
 
 
 def test_what_was_never_made_goes_away_whatever_is_made_to_fail(bench: Bench, world: MemoryWorld) -> None:
@@ -229,7 +247,7 @@ def test_a_host_takes_no_more_than_it_has(bench: Bench, world: MemoryWorld) -> N
     bench.driver.ensure_on(at)
     for ask in (
         lambda: bench.driver.ensure_disk(at, DiskWish(id="d2", device="vdb", size_gb=host.store_gb)),
-        lambda: bench.driver.ensure_volume(HOST, "v", host.store_gb),
+        lambda: bench.driver.ensure_volume(HOST, VolumeWish(id="v", size_gb=host.store_gb)),
         lambda: bench.driver.ensure_size(at, 2, host.memory_mb),
         lambda: bench.driver.ensure_size(at, 10 * host.threads, 1024),
     ):

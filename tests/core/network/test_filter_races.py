@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from core.compute import power
 from core.compute.removal import delete as delete_vm
@@ -24,7 +23,7 @@ from core.network.groups import delete as delete_group
 from core.network.node_rows import NodeType, PendingRule
 from core.tasks.rows import TaskState
 from tests.support.filtering import Wall
-from tests.support.threads import together
+from tests.support.threads import together, until_somebody_waits
 
 CLIENTS = 64
 
@@ -140,7 +139,7 @@ def test_a_vm_that_is_deleted_while_its_nic_is_bound_waits_for_that(wall: Wall) 
         def bind(at: Context, want: Binding) -> Future[None]:
             bindings.bind(at, want)
             deleting = pool.submit(wall.control.settle)
-            until_somebody_waits(wall, deleting)
+            until_somebody_waits(wall.control.database, deleting)
             return deleting
 
         wall.control.do(bind, Binding(group_id=group, nic_ids=(nic,))).result(30)
@@ -148,19 +147,6 @@ def test_a_vm_that_is_deleted_while_its_nic_is_bound_waits_for_that(wall: Wall) 
     assert wall.count(GroupMember) == 0
     with pytest.raises(NotFound):
         wall.bind(group, nic)
-
-
-def until_somebody_waits(wall: Wall, one: Future[None]) -> None:
-    """On SQLite nobody is seen waiting, and everybody does: there is one transaction that writes."""
-    if wall.control.database.url.get_backend_name() == "sqlite":
-        return
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    until = time.monotonic() + 20
-    while time.monotonic() < until and not one.done():
-        with wall.control.database.platform() as session:
-            if session.execute(waiting).scalar_one():
-                return
-    pytest.fail("nobody waited")
 
 
 def test_of_many_that_delete_a_rule_one_does_and_the_router_hears_of_it_once(wall: Wall) -> None:

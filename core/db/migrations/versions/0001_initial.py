@@ -192,7 +192,6 @@ def upgrade() -> None:
     sa.Column('access', sa.String(length=32), nullable=False),
     sa.Column('ceph_monitors', sa.String(length=512), nullable=False),
     sa.Column('ceph_pool', sa.String(length=128), nullable=False),
-    sa.Column('ceph_key', sa.Text(), nullable=True),
     sa.Column('host_id', sa.String(length=64), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_storage'))
     )
@@ -515,6 +514,21 @@ def upgrade() -> None:
     with op.batch_alter_table('balancer_count', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_balancer_count_tenant_id'), ['tenant_id'], unique=False)
 
+    op.create_table('console_ticket',
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('tenant_id', sa.String(length=64), nullable=False),
+    sa.Column('vm_id', sa.String(length=64), nullable=False),
+    sa.Column('token_id', sa.String(length=64), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('opened_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_console_ticket_tenant_id_vm_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('digest', name=op.f('pk_console_ticket'))
+    )
+    with op.batch_alter_table('console_ticket', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_console_ticket_expires_at'), ['expires_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_console_ticket_vm_id'), ['vm_id'], unique=False)
+
     op.create_table('disk',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('tenant_id', sa.String(length=64), nullable=True),
@@ -526,6 +540,7 @@ def upgrade() -> None:
     sa.Column('device', sa.String(length=32), nullable=True),
     sa.Column('size_gb', sa.Integer(), nullable=False),
     sa.Column('is_system', sa.Boolean(), nullable=False),
+    sa.Column('ceph_key', sa.Text(), nullable=True),
     sa.ForeignKeyConstraint(['storage_id'], ['storage.id'], name=op.f('fk_disk_storage_id')),
     sa.ForeignKeyConstraint(['tenant_id', 'vm_id'], ['vm.tenant_id', 'vm.id'], name=op.f('fk_disk_tenant_id_vm_id')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenant.id'], name=op.f('fk_disk_tenant_id')),
@@ -890,6 +905,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_disk_storage_id'))
 
     op.drop_table('disk')
+    with op.batch_alter_table('console_ticket', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_console_ticket_vm_id'))
+        batch_op.drop_index(batch_op.f('ix_console_ticket_expires_at'))
+
+    op.drop_table('console_ticket')
     with op.batch_alter_table('balancer_count', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_balancer_count_tenant_id'))
 
