@@ -99,6 +99,8 @@ def elsewhere(settings: Settings) -> Iterator[str]:
         yield "the state (STARVC_DATABASE_URL)"
     if is_served(settings):
         yield "the series (STARVC_STORE)"
+    if settings.sim_dir is not None:
+        yield "the simulated data centre (STARVC_SIM_DIR)"
 
 
 def _series(folder: Path) -> Sequence[Path]:

@@ -131,14 +131,18 @@ def serve(
     hosts: Annotated[int, typer.Option(min=0, max=10_000)] = 4,
     vms: Annotated[int, typer.Option(min=0, max=200_000)] = 24,
     seed: int = 1,
+    address: Annotated[str, typer.Option(help="Address of the pages and of the control API.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the control API; 0 picks a free one.")] = 0,
     port_file: Annotated[
         Path | None, typer.Option(help="Write the pages' addresses here, as Prometheus' file_sd.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Keep ports and faults here; default: nothing is kept.")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Keep it here, where others may take part in it (STARVC_SIM_DIR); default: nothing is kept."),
+    ] = None,
     token: Token = "",
 ) -> None:
-    """Serve the simulated data centre alone, for load tests and for a Prometheus of its own."""
+    """Serve a simulated data centre alone: for several API processes, for load tests, for a Prometheus of its own."""
     from api.simulation.serve import run, serving  # the other commands start faster without it
 
     if vms and not hosts:
@@ -150,9 +154,9 @@ def serve(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    with serving(seed, hosts, vms, port, token, data_dir) as running:
-        where = f"control: {running.control_url} token: {running.token}"
-        _console.print(f"{hosts} hosts and {vms} VMs are served; {where}", soft_wrap=True)
+    with serving(seed, hosts, vms, data_dir, address=address, port=port, token=token) as running:
+        told = f"{hosts} hosts and {vms} VMs are served\ntoken: {running.token}\nup: {running.control_url}"
+        _console.print(told, soft_wrap=True, highlight=False)
         run(running, port_file, stop)
 
 

@@ -14,8 +14,9 @@ from aggregator.rules.source import RulesInvalid
 from api import local_host
 from api.agent import agent_server
 from api.serving import listen
-from api.simulation import SimulatedCloud, outer, storages, templates
+from api.simulation import SimulatedCloud, attached, outer, served, storages, templates
 from api.simulation.inventory import DEMO_TENANT, register
+from api.simulation.screens import Screens
 from api.wire.frame import Services
 from collector.disk_queue import DiskQueue, QueueInUse
 from core.clock import SystemClock
@@ -25,6 +26,7 @@ from core.db.engine import open_database
 from core.db.migrations import SchemaTooNew
 from core.drivers.simulated.compute import SimulatedCompute
 from core.errors import Fault
+from core.sealing import sealing_keys
 from core.settings import Settings
 from core.tasks.context import Runtime
 from core.tasks.engine import TaskEngine
@@ -51,7 +53,7 @@ class Part(Protocol):
 @dataclass(frozen=True, slots=True)
 class Opened:
     """`engine` None: there is nothing that VMs could run on. `platform_token` only when it has just been made;
-    `demo_token` when there is a simulation."""
+    `demo_token` when there is a simulation and its token is in this data folder."""
 
     services: Services
     cloud: SimulatedCloud | None
@@ -64,9 +66,9 @@ def opened(settings: Settings, parts: ExitStack, *, alone: bool) -> Opened:
     """What an API process stands on: stores, the schema, the simulation and its inventory, the engine of its tasks,
     not started yet. `alone`: no other process writes samples."""
     services, platform_token = migrated(settings, parts, alone=alone)
-    cloud = _simulation(services, parts)
+    cloud = simulation(services, parts)
     demo_token = _fill_inventory(services, cloud, parts)
-    engine = _task_engine(services, cloud)
+    engine = _task_engine(services, cloud, parts)
     return Opened(replace(services, tasks=engine), cloud, engine, platform_token, demo_token)
 
 
@@ -112,25 +114,29 @@ def _services(settings: Settings, parts: ExitStack, *, alone: bool) -> Services:
     return Services(database, store, SystemClock(), settings)
 
 
-def _simulation(services: Services, parts: ExitStack) -> SimulatedCloud | None:
+def simulation(services: Services, parts: ExitStack) -> SimulatedCloud | None:
+    """One's own, or a share in another process's; None: there is none. Raises NotFound, Conflict, OSError."""
     settings = services.settings
+    if settings.sim_dir is not None:
+        return parts.enter_context(attached(settings.sim_dir, services.clock))
     if settings.sim_hosts == 0:
         return None
-    cloud = SimulatedCloud(settings.sim_seed, settings.sim_hosts, settings.sim_vms, settings.data_dir, services.clock)
-    cloud.start()
-    parts.callback(cloud.stop)
-    return cloud
+    size = settings.sim_seed, settings.sim_hosts, settings.sim_vms
+    return parts.enter_context(served(*size, settings.data_dir, services.clock, settings.sim_address))
 
 
 def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> str | None:
-    """The demo tenant's token, when there is a simulation."""
+    """The demo tenant's token, when there is a simulation and its token is in this data folder."""
     now = services.clock.now()
     agent = None
     if services.settings.agent:
         agent = agent_server(listen("127.0.0.1", 0))
         agent.start()
         parts.callback(agent.stop)
-    with services.database.platform(write=True) as session:
+    with ExitStack() as filling:
+        if cloud is not None:
+            filling.enter_context(cloud.alone())
+        session = filling.enter_context(services.database.platform(write=True))
         if agent is not None:
             local_host.register(session, agent.port, now)
         if cloud is None:
@@ -140,13 +146,15 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
         if is_first:
             caller = Caller(Role.PLATFORM, "simulation")
             outer.register(Context(caller, session, services.clock, services.store, services.settings))
-        storages.register(session, cloud.centre, services.settings, now)
+        storages.register(session, cloud.centre, now)
         return ensure_tenant_token(session, services.settings, DEMO_TENANT, DEMO_TOKEN_FILE, now)
 
 
-def _task_engine(services: Services, cloud: SimulatedCloud | None) -> TaskEngine | None:
+def _task_engine(services: Services, cloud: SimulatedCloud | None, parts: ExitStack) -> TaskEngine | None:
     """None: there is nothing that VMs could run on."""
     if cloud is None:
         return None
-    driver = SimulatedCompute(cloud, services.settings.sim_task_seconds)
+    screens = Screens(cloud, sealing_keys(services.settings))
+    run(parts, screens)
+    driver = SimulatedCompute(cloud, services.settings.sim_task_seconds, screens)
     return TaskEngine(Runtime(services.database, driver, services.clock, services.settings))

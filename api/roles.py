@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -19,16 +20,17 @@ import structlog
 from aggregator.run import Aggregator
 from aggregator.tenure import Tenure
 from api import jobs
-from api.app import api_server, status_server
 from api.discovery import inventory
-from api.parts import listening, migrated, opened, run, sample_queue
+from api.parts import listening, migrated, opened, run, sample_queue, simulation
 from api.serving import BackgroundServer
+from api.status import status_server
 from api.wire.frame import TOKEN, Services
 from collector.run import Collector
 from collector.shards import Shard, ShardSource
 from collector.targets import FileSource, HttpSource, InventorySource, TargetSource
 from core.clock import SystemClock
 from core.db.engine import open_database
+from core.drivers.power import HostPower
 from core.errors import Invalid
 from core.ids import new_id
 from core.leases.fenced import FencedDatabase, FencedStore
@@ -45,6 +47,8 @@ ALARMS: Final = "alarms"
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """The API, and the tasks that it accepts. Raises one of `parts.REFUSALS`."""
+    from api.app import api_server  # the other roles need not wait for all its operations
+
     _shared(settings)
     with ExitStack() as parts:
         listener = listening(settings, parts)
@@ -79,10 +83,11 @@ def aggregating(settings: Settings) -> Iterator[str]:
     with ExitStack() as parts:
         listener = listening(settings, parts)
         services, _ = migrated(settings, parts, alone=False)
+        power = None if settings.sim_dir is None else simulation(services, parts)
         server = status_server(listener)
         run(parts, server)
         owner = new_id("aggregator")
-        for name, begin in ((LINES, _lines), (ALARMS, _alarms)):
+        for name, begin in ((LINES, _lines), (ALARMS, partial(_alarms, power))):
             lease = Claimant(services.database, services.clock, name, owner, settings.lease_seconds)
             run(parts, Tenure(name, lease, settings.lease_seconds, _work(begin, services, lease)))
         yield _up("aggregator", settings, server)
@@ -95,8 +100,8 @@ def _lines(services: Services, _parts: ExitStack) -> Aggregator:
     return Aggregator([jobs.line_job(services)])
 
 
-def _alarms(services: Services, parts: ExitStack) -> Aggregator:
-    alarms, _ = jobs.alarm_jobs(services, None, parts)
+def _alarms(power: HostPower | None, services: Services, parts: ExitStack) -> Aggregator:
+    alarms, _ = jobs.alarm_jobs(services, power, parts)
     return Aggregator(alarms)
 
 

@@ -56,8 +56,8 @@ def running(settings: Settings) -> Iterator[Announced]:
         run(parts, base.engine, collector, watching.aggregator, server)
         url = f"http://{settings.host}:{server.port}"
         _log.info("product_up", url=url, data_dir=str(settings.data_dir))
-        vms = settings.sim_vms if cloud else 0
-        yield Announced(url, base.platform_token, base.demo_token, settings.sim_hosts, vms)
+        hosts, vms = (len(cloud.centre.hosts), len(cloud.centre.vms)) if cloud else (0, 0)
+        yield Announced(url, base.platform_token, base.demo_token, hosts, vms)
         _log.info("product_stopping")
 
 

@@ -1,43 +1,40 @@
-"""The simulated data centre as a part of a process: a thread with an event loop that owns the fleet and serves its
-pages.
+"""The simulated data centre as a part of a process: what may be done to it, and its pages where this process serves
+them.
 
-Other threads talk to it by handing work to the loop and waiting for its end, so that no state has two owners. A fault
-is saved before it is acknowledged.
+One process serves a data centre (`served`); others may take part in it (`attached`): what is done in one is true in
+all. A fault is saved before it is acknowledged.
 """
 
 from __future__ import annotations
 
-import asyncio
-import resource
-import socket
-import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from concurrent.futures import Future
+import fcntl
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from api.simulation.exporter import HOST_PATH, LOOPBACK, Exporter, Line, bind
-from api.simulation.memory import Memory, recall, remember
+from api.simulation.exporter import LOOPBACK
+from api.simulation.front import Front
 from api.simulation.metrics import FAULTS
 from core.clock import Clock
 from core.drivers.power import Fencing, Power
-from core.drivers.simulated import datacentre
 from core.drivers.simulated.compute import Act
 from core.drivers.simulated.datacentre import DataCentre
-from core.drivers.simulated.faults import EVERYTHING, Action, Fault, HostCondition
+from core.drivers.simulated.faults import EVERYTHING, Action, Fault
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.network import SimulatedNetwork
-from core.drivers.simulated.pages import Pages
-from core.errors import Conflict, Invalid
+from core.drivers.simulated.shared import FILE, PATIENCE, SharedFleet, Whereabouts, open_or_forget
+from core.errors import Conflict, Invalid, NotFound
 from core.errors import Fault as Refusal
 
 T = TypeVar("T")
-FILE: Final = "simulation.json"
 NETWORK_FILE: Final = "simulation-network.db"
-_FILES_PER_HOST: Final = 6
+_SERVED: Final = "simulation.lock"
+_FILLED: Final = "simulation-inventory.lock"
 _log = structlog.get_logger(__name__)
 
 
@@ -76,45 +73,39 @@ class Status:
 
 
 class SimulatedCloud:
-    """Up when `start` returns, gone when `stop` does. Every method but these two may be called from any thread between
-    them."""
+    """Threads share it."""
 
-    def __init__(self, seed: int, hosts: int, vms: int, data_dir: Path, clock: Clock) -> None:
-        """ValueError: VMs without hosts."""
-        self.centre: DataCentre = datacentre.build(seed, hosts, vms)
-        self._file = data_dir / FILE
-        self._clock = clock
-        self._fleet = Fleet(self.centre)
-        self._pages = Pages(self._fleet)
-        self._exporters: list[Exporter] = []
-        self.network = SimulatedNetwork(self, data_dir / NETWORK_FILE)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulation", daemon=True)
+    def __init__(
+        self, folder: Path, shared: SharedFleet, network: SimulatedNetwork, front: Front | None = None
+    ) -> None:
+        """`front`: the pages, if this process serves them."""
+        self.network = network
+        self._folder = folder
+        self._shared = shared
+        self._front = front
 
-    def start(self) -> None:
-        """Raises OSError when sockets cannot be had."""
-        _allow_files(len(self.centre.hosts) * _FILES_PER_HOST)
-        self._thread.start()
-        self._do(self._open())
+    @property
+    def centre(self) -> DataCentre:
+        return self.ask(lambda fleet, _: fleet.centre)
 
-    def stop(self) -> None:
-        self._do(self._close())
-        self.network.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Ports do not change while a process serves the data centre, and where possible not across restarts."""
+        return self._shared.whereabouts
 
-    def ports(self) -> Mapping[str, int]:
-        """By host id. They do not change between start and stop, and where possible not across restarts."""
-        return {host.id: exporter.port for host, exporter in zip(self.centre.hosts, self._exporters, strict=True)}
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Of all processes that take part, one at a time is in the block."""
+        with _locked(self._folder / _FILLED, fcntl.LOCK_EX):
+            yield
 
     def apply(self, fault: Fault) -> None:
-        """On the wire and on disk when it returns. A target that is no host or VM may be a router or NIC of the
-        network. Invalid, Conflict: nothing was done."""
+        """On disk when it returns, and on the wire if this process serves the pages. A target that is no host or VM may
+        be a router or NIC of the network. Invalid, Conflict: nothing was done."""
         if self.network.knows(fault.target):
             self._break_node(fault)
         else:
-            self._do(self._change(lambda at: self._fleet.apply(fault, at)))
+            self.change(lambda fleet, at: fleet.apply(fault, at))
             self._break_network(fault)
         FAULTS.labels(fault.action).inc()
         _log.info("simulation_fault", action=str(fault.action), target=fault.target, device=fault.device)
@@ -141,27 +132,32 @@ class SimulatedCloud:
 
     def set_power(self, vm: str, *, on: bool) -> None:
         """Switch a VM on or off. Invalid: no such VM."""
-        self._do(self._change(lambda at: self._fleet.set_power(vm, on=on, at=at)))
+        self.change(lambda fleet, at: fleet.set_power(vm, on=on, at=at))
 
     def resize(self, vm: str, *, vcpus: int, memory_mb: int) -> None:
         """Invalid: no such VM or size. Conflict: its host has not enough left."""
-        self._do(self._change(lambda at: self._fleet.resize(vm, vcpus=vcpus, memory_mb=memory_mb, at=at)))
+        self.change(lambda fleet, at: fleet.resize(vm, vcpus=vcpus, memory_mb=memory_mb, at=at))
 
     def homes(self) -> Mapping[str, str]:
         """Host id by VM id."""
         return {vm.id: vm.host_id for vm in self.status().vms}
 
     def status(self) -> Status:
-        return self._do(self._status())
+        ports = self.whereabouts.ports
+        return self.ask(lambda fleet, _: _status(fleet, ports))
 
     # --- core.drivers.simulated.compute.World
 
-    def change(self, act: Act[T]) -> T:
-        """Durable when it returns. Raises what the act raises: then nothing is saved."""
-        return self._do(self._change(lambda at: act(self._fleet, at)))
+    def change(self, act: Act[T], within: float = PATIENCE) -> T:
+        """Durable when it returns. Raises what the act raises: then nothing is saved; TimeoutError, and nothing done,
+        when other processes are not done `within` seconds."""
+        result = self._shared.change(act, within)
+        if self._front is not None:
+            self._front.follow()
+        return result
 
     def ask(self, act: Act[T]) -> T:
-        return self._do(self._ask(act))
+        return self._shared.ask(act)
 
     # --- core.drivers.power.HostPower
 
@@ -176,113 +172,87 @@ class SimulatedCloud:
     def fence(self, host_id: str, within: float) -> Fencing:
         """The host is crashed, by a fault or by this; healing it is the cold start that ends the certificate."""
         try:
-            self._do(self._change(lambda at: self._power_off(host_id, at)), within)
+            self.change(lambda fleet, at: _power_off(fleet, host_id, at), within)
         except (Refusal, TimeoutError):
             return Fencing.UNKNOWN
         return Fencing.FENCED
 
     def place(self, homes: Mapping[str, str]) -> Mapping[str, str]:
-        ours = self.homes().keys(), {host.id for host in self.centre.hosts}
-        wanted = {vm: host for vm, host in homes.items() if vm in ours[0] and host in ours[1]}
-        refused: dict[str, str] = {}
-        self._do(self._change(lambda at: self._place(wanted, refused, at)))
-        return refused
-
-    # --- on the loop
-
-    def _place(self, wanted: Mapping[str, str], refused: dict[str, str], at: float) -> None:
-        for vm, host in wanted.items():
-            try:
-                self._fleet.move(vm, host, at)
-            except Conflict as problem:
-                refused[vm] = str(problem)
-
-    def _power_off(self, host_id: str, at: float) -> None:
-        host = self._fleet.directory.host(host_id)
-        if not self._fleet.host_conditions[host.index].crashed:
-            self._fleet.apply(Fault(Action.CRASH_HOST, host_id), at)
-
-    async def _open(self) -> None:
-        memory = recall(self._file)
-        if memory.fleet is not None and not self._fleet.restore(memory.fleet):
-            _log.warning("simulation_forgotten", file=str(self._file), reason="it is of another seed or size")
-        for host in self.centre.hosts:
-            listener = _bind_if_free(memory.ports.get(host.id, 0))
-            self._exporters.append(Exporter(listener, self._renderer(host.index)))
-        await self._follow()
-        self._save()
-
-    async def _close(self) -> None:
-        for exporter in self._exporters:
-            exporter.close()
-        await asyncio.sleep(0)
-
-    async def _change(self, change: Callable[[float], T]) -> T:
-        result = change(self._clock.now().timestamp())
-        self._save()
-        await self._follow()
-        return result
-
-    async def _ask(self, act: Act[T]) -> T:
-        return act(self._fleet, self._clock.now().timestamp())
-
-    async def _follow(self) -> None:
-        """Every socket is as its host is."""
-        for exporter, condition in zip(self._exporters, self._fleet.host_conditions, strict=True):
-            await exporter.turn(_line(condition))
-
-    def _renderer(self, host: int) -> Callable[[str], bytes | None]:
-        def render(path: str) -> bytes | None:
-            at = self._clock.now().timestamp()
-            if path != HOST_PATH:
-                return self._pages.vm_page(host, at)
-            return None if self._fleet.host_conditions[host].hung else self._pages.host_page(host, at)
-
-        return render
-
-    async def _status(self) -> Status:
-        fleet = self._fleet
-        hosts = tuple(
-            HostStatus(host.id, host.name, self._exporters[host.index].port, host.threads, host.memory_mb,
-                       len(fleet.residents(host.index)), tuple(map(str, fleet.host_conditions[host.index].faults)))
-            for host in self.centre.hosts
-        )  # fmt: skip
-        vms = tuple(
-            VmStatus(vm.id, vm.name, self.centre.hosts[fleet.homes[i]].id, condition.vcpus, condition.memory_mb,
-                     condition.on, fleet.runs(i), tuple(map(str, condition.faults)))
-            for i, vm in fleet.vms.items()
-            for condition in (fleet.vm_conditions[i],)
-        )  # fmt: skip
-        return Status(self.centre.seed, hosts, vms)
-
-    def _save(self) -> None:
-        remember(self._file, Memory(self.ports(), self._fleet.dump()))
-
-    def _do(self, work: Coroutine[Any, Any, T], within: float | None = None) -> T:
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result(within)
+        return self.change(lambda fleet, at: _place(fleet, homes, at))
 
 
-def _line(condition: HostCondition) -> Line:
-    if condition.crashed:
-        return Line.CLOSED
-    return Line.SILENT if condition.cut else Line.SERVING
+@contextmanager
+def served(
+    seed: int, hosts: int, vms: int, folder: Path, clock: Clock, address: str = LOOPBACK
+) -> Iterator[SimulatedCloud]:
+    """Its pages are there inside the block. Raises ValueError for VMs without hosts, Conflict when another process
+    serves the data centre of this folder, OSError when sockets or files cannot be had."""
+    with ExitStack() as parts:
+        try:
+            parts.enter_context(_locked(folder / _SERVED, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise Conflict("simulated data centre", str(folder), "is served by another process") from None
+        shared = parts.enter_context(closing(open_or_forget(folder / FILE, clock)))
+        shared.begin(seed, hosts, vms)
+        network = parts.enter_context(closing(SimulatedNetwork(shared, folder / NETWORK_FILE)))
+        front = Front(shared, address)
+        front.start()
+        parts.callback(front.stop)
+        yield SimulatedCloud(folder, shared, network, front)
 
 
-def _bind_if_free(port: int) -> socket.socket:
+@contextmanager
+def attached(folder: Path, clock: Clock) -> Iterator[SimulatedCloud]:
+    """Take part in a data centre that another process serves, or will serve again. Raises NotFound when there is none
+    in the folder, OSError, sqlite3.Error."""
+    if not (folder / FILE).exists():
+        raise NotFound("simulated data centre", str(folder))
+    with ExitStack() as parts:
+        shared = parts.enter_context(closing(SharedFleet(folder / FILE, clock)))
+        shared.ask(lambda *_: None)
+        network = parts.enter_context(closing(SimulatedNetwork(shared, folder / NETWORK_FILE)))
+        yield SimulatedCloud(folder, shared, network)
+
+
+@contextmanager
+def _locked(file: Path, how: int) -> Iterator[None]:
+    """Raises BlockingIOError when another process has it and `how` says not to wait."""
+    opened = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        return bind(port)
-    except OSError:
-        if port == 0:
-            raise
-        _log.warning("simulation_port_taken", port=port, address=LOOPBACK)
-        return bind(0)
+        fcntl.flock(opened, how)
+        yield
+    finally:
+        os.close(opened)
 
 
-def _allow_files(number: int) -> None:
-    """Every host needs a socket and its scrapers' connections: raise the soft limit as far as it takes and may go."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number + 512
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+def _place(fleet: Fleet, homes: Mapping[str, str], at: float) -> Mapping[str, str]:
+    hosts = {host.id for host in fleet.centre.hosts}
+    refused: dict[str, str] = {}
+    for vm in fleet.vms.values():
+        if homes.get(vm.id) in hosts:
+            try:
+                fleet.move(vm.id, homes[vm.id], at)
+            except Conflict as problem:
+                refused[vm.id] = str(problem)
+    return refused
+
+
+def _power_off(fleet: Fleet, host_id: str, at: float) -> None:
+    host = fleet.directory.host(host_id)
+    if not fleet.host_conditions[host.index].crashed:
+        fleet.apply(Fault(Action.CRASH_HOST, host_id), at)
+
+
+def _status(fleet: Fleet, ports: Mapping[str, int]) -> Status:
+    hosts = tuple(
+        HostStatus(host.id, host.name, ports[host.id], host.threads, host.memory_mb, len(fleet.residents(host.index)),
+                   tuple(map(str, fleet.host_conditions[host.index].faults)))
+        for host in fleet.centre.hosts
+    )  # fmt: skip
+    vms = tuple(
+        VmStatus(vm.id, vm.name, fleet.centre.hosts[fleet.homes[i]].id, condition.vcpus, condition.memory_mb,
+                 condition.on, fleet.runs(i), tuple(map(str, condition.faults)))
+        for i, vm in fleet.vms.items()
+        for condition in (fleet.vm_conditions[i],)
+    )  # fmt: skip
+    return Status(fleet.centre.seed, hosts, vms)

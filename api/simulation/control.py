@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api.operator_json import Authorise, Token, answered
 from api.simulation.cloud import SimulatedCloud
-from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
+from api.simulation.exporter import HOST_PATH, VM_PATH
 from api.simulation.ping import ping
 from api.simulation.ping import read as read_probe
 from core.drivers.simulated.faults import read
@@ -57,8 +57,12 @@ def create_router(simulation: SimulatedCloud, authorise: Authorise) -> APIRouter
 def targets(simulation: SimulatedCloud) -> list[dict[str, Any]]:
     """Both pages of every host as Prometheus reads them from `file_sd` or `http_sd`."""
     pages = (("node", HOST_PATH), ("libvirt", VM_PATH))
+    where = simulation.whereabouts
     return [
-        {"targets": [f"{LOOPBACK}:{port}"], "labels": {"__metrics_path__": path, "exporter": exporter, "host_id": host}}
-        for host, port in simulation.ports().items()
+        {
+            "targets": [f"{where.address}:{port}"],
+            "labels": {"__metrics_path__": path, "exporter": exporter, "host_id": host},
+        }
+        for host, port in where.ports.items()
         for exporter, path in pages
     ]

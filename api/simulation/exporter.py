@@ -68,7 +68,7 @@ class Exporter:
             self._fall_silent()
         else:
             self.close()
-            self._listener = bind(self.port)
+            self._listener = bind(*self._address)
         self.line = line
 
     def close(self) -> None:
@@ -100,12 +100,12 @@ class Exporter:
         return _Connection(self._connections, self._render)
 
 
-def bind(port: int) -> socket.socket:
-    """A bound socket on the loopback; 0 picks a free port. Raises OSError when the port is taken."""
+def bind(address: str, port: int) -> socket.socket:
+    """A bound socket; port 0 picks a free one. Raises OSError when the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((address, port))
     except OSError:
         listener.close()
         raise

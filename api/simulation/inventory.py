@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select
 
 from api.simulation.cloud import SimulatedCloud
-from api.simulation.exporter import HOST_PATH, LOOPBACK, VM_PATH
+from api.simulation.exporter import HOST_PATH, VM_PATH
 from core.compute.inventory import DiskSpec, HostSpec, NicSpec, VmSpec, ensure_host, ensure_vms
 from core.compute.rows import Vm, VmState
 from core.db.session import PlatformSession
 from core.drivers.simulated.datacentre import DataCentre, SimHost, SimVm
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.host_page import OS_PRODUCT
+from core.drivers.simulated.shared import Whereabouts
 from core.hosts.rows import Origin
 from core.tenancy.rows import Quota, Tenant
 
@@ -29,7 +30,7 @@ def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime
     tenant exists. VMs that something is being done to are left to those who do it, VMs that were opened later to the
     control plane. May be repeated. True: it was the first time."""
     is_first = _ensure_demo_tenant(session, simulation.centre, now)
-    for spec in host_specs(simulation.centre, simulation.ports()):
+    for spec in host_specs(simulation.centre, simulation.whereabouts):
         ensure_host(session, spec, now)
     session.flush()
     busy = set(session.scalars(select(Vm.id).where(Vm.lock_task.is_not(None))))
@@ -38,10 +39,10 @@ def register(session: PlatformSession, simulation: SimulatedCloud, now: datetime
     return is_first
 
 
-def host_specs(centre: DataCentre, ports: Mapping[str, int]) -> Iterator[HostSpec]:
+def host_specs(centre: DataCentre, where: Whereabouts) -> Iterator[HostSpec]:
     """With the URLs of their two pages."""
     for host in centre.hosts:
-        yield _host_spec(host, f"http://{LOOPBACK}:{ports[host.id]}")
+        yield _host_spec(host, where.address, where.ports[host.id])
 
 
 def vm_specs(fleet: Fleet, _at: float) -> tuple[VmSpec, ...]:
@@ -64,12 +65,13 @@ def vm_specs(fleet: Fleet, _at: float) -> tuple[VmSpec, ...]:
     )
 
 
-def _host_spec(host: SimHost, base: str) -> HostSpec:
+def _host_spec(host: SimHost, address: str, port: int) -> HostSpec:
+    base = f"http://{address}:{port}"
     return HostSpec(
         id=host.id,
         name=host.name,
         origin=Origin.SIMULATED,
-        address=LOOPBACK,
+        address=address,
         exporter_url=base + HOST_PATH,
         vm_exporter_url=base + VM_PATH,
         os_product=OS_PRODUCT,

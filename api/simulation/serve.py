@@ -8,15 +8,16 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
 
 from api.serving import BackgroundServer, listen
-from api.simulation.cloud import SimulatedCloud
+from api.simulation.cloud import SimulatedCloud, served
 from api.simulation.control import create_router, targets
 from api.simulation.exporter import LOOPBACK
 from core.clock import SystemClock
@@ -33,22 +34,23 @@ class Running:
 
 
 @contextmanager
-def serving(seed: int, hosts: int, vms: int, port: int, token: str, data_dir: Path | None) -> Iterator[Running]:
+def serving(
+    seed: int, hosts: int, vms: int, data_dir: Path | None, *, address: str = LOOPBACK, port: int = 0, token: str = ""
+) -> Iterator[Running]:
     """Up inside the block. `port` 0 picks a free one; an empty token is replaced by a new one; without a folder nothing
     is kept."""
-    with tempfile.TemporaryDirectory(prefix="starvc-sim-") as scratch:
-        simulation = SimulatedCloud(seed, hosts, vms, data_dir or Path(scratch), SystemClock())
-        simulation.start()
-        opened = token or secrets.token_urlsafe(24)
+    opened = token or secrets.token_urlsafe(24)
+    with ExitStack() as parts:
+        folder = data_dir or Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="starvc-sim-")))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        simulation = parts.enter_context(served(seed, hosts, vms, folder, SystemClock(), address))
         app = FastAPI(title="Simulated data centre", openapi_url=None)
         app.include_router(create_router(simulation, lambda given: _authorise(given, opened)))
-        server = BackgroundServer("simulation-control", app, [listen(LOOPBACK, port)])
+        app.add_route("/health", lambda _request: PlainTextResponse("ok\n"))
+        server = BackgroundServer("simulation-control", app, [listen(address, port)])
         server.start()
-        try:
-            yield Running(simulation, f"http://{LOOPBACK}:{server.port}", opened)
-        finally:
-            server.stop()
-            simulation.stop()
+        parts.callback(server.stop)
+        yield Running(simulation, f"http://{address}:{server.port}", opened)
 
 
 def run(running: Running, port_file: Path | None, stop: threading.Event) -> None:

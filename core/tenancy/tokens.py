@@ -152,10 +152,18 @@ def ensure_platform_token(session: PlatformSession, settings: Settings, now: dat
     return _ensure(session, settings, (Role.PLATFORM, None), PLATFORM_TOKEN_FILE, now)
 
 
-def ensure_tenant_token(session: PlatformSession, settings: Settings, tenant_id: str, file: str, now: datetime) -> str:
-    """The token of a tenant of our own making, kept in `file` of the data folder; a new one if none is valid."""
+def ensure_tenant_token(
+    session: PlatformSession, settings: Settings, tenant_id: str, file: str, now: datetime
+) -> str | None:
+    """The token of a tenant of our own making, kept in `file` of the data folder; a new one if none is valid. None: it
+    was made on another machine, and is kept there."""
     made = _ensure(session, settings, (Role.TENANT, tenant_id), file, now)
-    return made or (settings.data_dir / file).read_text(encoding="ascii").strip()
+    if made is not None:
+        return made
+    try:
+        return (settings.data_dir / file).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
 
 
 def _ensure(

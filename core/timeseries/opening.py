@@ -27,7 +27,7 @@ _FORMS: Final = "embedded, influxdb+http://HOST:8086?org=ORG or victoria+http://
 _DAY: Final = 86_400
 _LATE: Final = 26 * 3600
 """Windows that are not final are kept with the raw samples: those of a day are up to 25 hours old."""
-_PASSED_ON: Final = 0.5
+_PASSED_ON: Final = 0.2
 _LONGEST_SETTLE: Final = 60.0
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -85,7 +85,7 @@ def _victoria(url: str, options: dict[str, str], settings: Settings, clock: Cloc
     if "read" in options and nodes is None and "settle" not in options:
         raise ValueError(
             "store: a VictoriaMetrics cluster needs nodes=URL,... of its vmstorage nodes, or settle=SECONDS after "
-            "which it shows what it took"
+            "which it mostly shows what it took"
         )
     if "read" in options and nodes is None:
         nodes = ()
@@ -94,7 +94,7 @@ def _victoria(url: str, options: dict[str, str], settings: Settings, clock: Cloc
 
 
 def _settle(options: dict[str, str]) -> float:
-    """Of a cluster without the option: what its vminsert needs to pass on what it took, twice."""
+    """Of a cluster without the option: what its vminsert needs to pass on what it took, when nothing is in its way."""
     text = options.get("settle", str(_PASSED_ON) if "read" in options else "0")
     try:
         seconds = float(text)

@@ -51,6 +51,15 @@ def test_power_and_deletion_follow_each_other(starvc: Command, vm: str) -> None:
     assert vm in gone.stderr
 
 
+def test_the_address_of_a_console_is_all_that_is_printed(starvc: Command, vm: str) -> None:
+    told = starvc("vm", "console", vm)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith("ws://cloud/console/")
+    assert len(told.stdout.split()) == 1
+    as_json = json.loads(starvc("vm", "console", vm, "--json").stdout)
+    assert set(as_json) == {"vm.console.url", "vm.hostip", "vm.vncport"}
+
+
 def test_one_refusal_does_not_keep_the_others(starvc: Command, vm: str) -> None:
     stopped = starvc("vm", "stop", "vm-absent", vm, "--hard", "--wait")
     assert stopped.exit_code == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.simulation import SimulatedCloud
+from api.simulation import SimulatedCloud, served
 from api.simulation.exporter import HOST_PATH, VM_PATH
 from core.clock import SystemClock
 from core.drivers.power import Power
@@ -20,10 +20,8 @@ HOST = "host-sim-001"
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
-    started = SimulatedCloud(1, 2, 4, tmp_path, SystemClock())
-    started.start()
-    yield started
-    started.stop()
+    with served(1, 2, 4, tmp_path, SystemClock()) as started:
+        yield started
 
 
 @pytest.mark.parametrize(
@@ -38,7 +36,7 @@ def cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
 def test_what_a_fault_looks_like(cloud: SimulatedCloud, fault: Action | None, answer: Probe, power: Power) -> None:
     if fault is not None:
         cloud.apply(Fault(fault, HOST))
-    page = f"http://127.0.0.1:{cloud.ports()[HOST]}"
+    page = f"http://127.0.0.1:{cloud.whereabouts.ports[HOST]}"
     assert probe({HOST: [page + HOST_PATH, page + VM_PATH]}, 1.0) == {HOST: answer}
     assert cloud.look({HOST, "another"}) == {HOST: power}
     if fault is not None:

@@ -26,7 +26,7 @@ HOST = "host-sim-001"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """The first two VMs are in one network; the first one is in a group that allows port 80."""
-    with serving(1, 2, 4, 0, "token-of-the-simulator", tmp_path) as up:
+    with serving(1, 2, 4, tmp_path, token="token-of-the-simulator") as up:
         first, second = [vm.id for vm in up.simulation.status().vms][:2]
         router = a_router()
         plain = [network for network in router.networks if not network.gate_open]

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from api.cli_sim import sim_app
-from api.simulation import DEMO_TENANT, SimulatedCloud, register, templates
+from api.simulation import DEMO_TENANT, SimulatedCloud, attached, register, served, templates
 from api.simulation.serve import Running, serving
 from core.clock import VirtualClock
 from core.compute.rows import Disk, Nic, Vm, VmState
@@ -25,7 +25,8 @@ from core.db.engine import Database
 from core.db.session import of_every_kind
 from core.drivers.power import Fencing, HostPower, Power
 from core.drivers.simulated.faults import Action, Fault
-from core.errors import Conflict, Invalid
+from core.drivers.simulated.shared import FILE
+from core.errors import Conflict, Invalid, NotFound
 from core.hosts.rows import Host, Origin
 from core.tenancy.rows import Quota
 from tests.support.real import binary, eventually
@@ -36,10 +37,8 @@ HOST = "host-sim-001"
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
-    started = SimulatedCloud(1, 3, 12, tmp_path, VirtualClock(NOW))
-    started.start()
-    yield started
-    started.stop()
+    with served(1, 3, 12, tmp_path, VirtualClock(NOW)) as started:
+        yield started
 
 
 @pytest.fixture
@@ -49,19 +48,19 @@ def client() -> Iterator[httpx.Client]:
 
 
 def url(cloud: SimulatedCloud, host: str = HOST, path: str = "/metrics") -> str:
-    return f"http://127.0.0.1:{cloud.ports()[host]}{path}"
+    return f"http://127.0.0.1:{cloud.whereabouts.ports[host]}{path}"
 
 
 def tcp(cloud: SimulatedCloud, host: str = HOST) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", cloud.ports()[host]), timeout=1).close()
+        socket.create_connection(("127.0.0.1", cloud.whereabouts.ports[host]), timeout=1).close()
     except ConnectionRefusedError:
         return False
     return True
 
 
 def test_every_host_serves_its_own_two_pages(cloud: SimulatedCloud, client: httpx.Client) -> None:
-    assert len(set(cloud.ports().values())) == 3
+    assert len(set(cloud.whereabouts.ports.values())) == 3
     for host in cloud.centre.hosts:
         page = client.get(url(cloud, host.id))
         assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -82,7 +81,7 @@ def test_pages_are_packed_only_for_those_who_ask(cloud: SimulatedCloud, client: 
 def test_a_connection_is_kept_and_anything_else_is_refused(cloud: SimulatedCloud, client: httpx.Client) -> None:
     assert [client.get(url(cloud, path=path)).status_code for path in ("/", "/metrics", "/nope")] == [404, 200, 404]
     assert client.post(url(cloud)).status_code == 405
-    with socket.create_connection(("127.0.0.1", cloud.ports()[HOST]), timeout=2) as raw:
+    with socket.create_connection(("127.0.0.1", cloud.whereabouts.ports[HOST]), timeout=2) as raw:
         raw.sendall(b"nonsense\r\n\r\n")
         assert raw.recv(1) == b""
     assert client.get(url(cloud)).status_code == 200
@@ -96,16 +95,16 @@ def test_a_crashed_host_refuses_connections_and_breaks_old_ones(cloud: Simulated
             client.get(url(cloud))
     assert not tcp(cloud)
     assert client.get(url(cloud, "host-sim-002")).status_code == 200
-    port = cloud.ports()[HOST]
+    port = cloud.whereabouts.ports[HOST]
     cloud.apply(Fault(Action.HEAL, HOST))
-    assert cloud.ports()[HOST] == port
+    assert cloud.whereabouts.ports[HOST] == port
     assert f"node_boot_time_seconds {int(NOW.timestamp())}" in client.get(url(cloud)).text
 
 
 def test_the_port_of_a_crashed_host_stays_its_own(cloud: SimulatedCloud) -> None:
     cloud.apply(Fault(Action.CRASH_HOST, HOST))
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(("127.0.0.1", cloud.ports()[HOST]))
+        other.bind(("127.0.0.1", cloud.whereabouts.ports[HOST]))
 
 
 def test_a_cut_link_accepts_and_never_answers(cloud: SimulatedCloud, client: httpx.Client) -> None:
@@ -130,54 +129,73 @@ def test_a_hanging_exporter_hangs_alone(cloud: SimulatedCloud, client: httpx.Cli
 
 
 def test_faults_and_ports_survive_a_restart(tmp_path: Path, client: httpx.Client) -> None:
-    first = SimulatedCloud(1, 3, 12, tmp_path, VirtualClock(NOW))
-    first.start()
-    first.apply(Fault(Action.CRASH_HOST, HOST))
-    first.apply(Fault(Action.HANG_EXPORTER, "host-sim-002"))
-    ports = first.ports()
-    first.stop()
-    again = SimulatedCloud(1, 3, 12, tmp_path, VirtualClock(NOW))
-    again.start()
-    try:
-        assert again.ports() == ports
+    with served(1, 3, 12, tmp_path, VirtualClock(NOW)) as first:
+        first.apply(Fault(Action.CRASH_HOST, HOST))
+        first.apply(Fault(Action.HANG_EXPORTER, "host-sim-002"))
+        ports = first.whereabouts.ports
+    with served(1, 3, 12, tmp_path, VirtualClock(NOW)) as again:
+        assert again.whereabouts.ports == ports
         assert {host.id: host.faults for host in again.status().hosts} == {
             HOST: ("crash-host",), "host-sim-002": ("hang-exporter",), "host-sim-003": ()}  # fmt: skip
         assert not tcp(again)
         with pytest.raises(httpx.ReadTimeout):
             client.get(url(again, "host-sim-002"))
-    finally:
-        again.stop()
 
 
 def test_a_port_that_is_taken_is_replaced(tmp_path: Path) -> None:
+    with served(1, 1, 2, tmp_path, VirtualClock(NOW)) as first:
+        port = first.whereabouts.ports[HOST]
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
         other.listen()
-        taken = other.getsockname()[1]
-        (tmp_path / "simulation.json").write_text(json.dumps({"ports": {HOST: taken}, "fleet": {"of": [9, 9, 9]}}))
-        started = SimulatedCloud(1, 1, 2, tmp_path, VirtualClock(NOW))
-        started.start()
-        try:
-            assert started.ports()[HOST] != taken
-        finally:
-            started.stop()
+        with served(1, 1, 2, tmp_path, VirtualClock(NOW)) as started:
+            assert started.whereabouts.ports[HOST] != port
 
 
-def test_a_damaged_memory_is_forgotten(tmp_path: Path) -> None:
-    (tmp_path / "simulation.json").write_text("{")
-    started = SimulatedCloud(1, 1, 2, tmp_path, VirtualClock(NOW))
-    started.start()
-    assert started.status().hosts[0].faults == ()
-    started.stop()
+@pytest.mark.parametrize("damage", [b"{", b"SQLite format 3\x00" + b"?" * 5000])
+def test_a_damaged_file_is_forgotten(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / FILE).write_bytes(damage)
+    with served(1, 1, 2, tmp_path, VirtualClock(NOW)) as started:
+        assert started.status().hosts[0].faults == ()
+
+
+def test_a_data_centre_of_another_size_is_begun_anew(tmp_path: Path) -> None:
+    with served(1, 2, 2, tmp_path, VirtualClock(NOW)) as first:
+        first.apply(Fault(Action.CRASH_HOST, HOST))
+    with served(1, 1, 2, tmp_path, VirtualClock(NOW)) as other:
+        assert [host.faults for host in other.status().hosts] == [()]
 
 
 def test_a_refused_fault_changes_nothing(cloud: SimulatedCloud, tmp_path: Path) -> None:
-    before = (tmp_path / "simulation.json").read_bytes()
+    before = (tmp_path / FILE).read_bytes()
     with pytest.raises(Invalid):
         cloud.apply(Fault(Action.CRASH_HOST, "nope"))
     with pytest.raises(Conflict):
         cloud.resize("vm-sim-00001", vcpus=9999, memory_mb=1024)
-    assert (tmp_path / "simulation.json").read_bytes() == before
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_data_centre_is_served_once(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="is served by another process"), served(1, 3, 12, tmp_path, VirtualClock(NOW)):
+        pass
+
+
+def test_others_take_part_in_it(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    with attached(tmp_path, VirtualClock(NOW)) as other:
+        assert (other.centre, other.whereabouts) == (cloud.centre, cloud.whereabouts)
+        other.apply(Fault(Action.CRASH_HOST, HOST))
+        eventually(lambda: not tcp(cloud), 2)
+        assert cloud.look([HOST]) == {HOST: Power.OFF}
+        cloud.apply(Fault(Action.HEAL, HOST))
+        assert tcp(cloud)
+        assert other.look([HOST]) == {HOST: Power.ON}
+        assert other.status() == cloud.status()
+
+
+def test_nobody_takes_part_in_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound), attached(tmp_path, VirtualClock(NOW)):
+        pass
 
 
 def test_the_simulation_is_a_power_controller(cloud: SimulatedCloud) -> None:
@@ -248,7 +266,7 @@ def test_templates_are_shipped_once_and_stay_as_people_leave_them(cloud: Simulat
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    with serving(1, 2, 6, 0, "the-token-of-this-test", None) as up:
+    with serving(1, 2, 6, None, token="the-token-of-this-test") as up:
         yield up
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -93,22 +92,24 @@ def world(
             "database_url": database, "store": url, "store_token": stores.influx_token(), "platform_token": token,
             "token_key": base64.b64encode(secrets.token_bytes(32)).decode(),
             "sealing_keys": base64.b64encode(secrets.token_bytes(32)).decode(),
-            "scrape_interval": interval, "lease_seconds": LEASE, "agent": "false", "sim_hosts": 0,
+            "scrape_interval": interval, "lease_seconds": LEASE, "agent": "false",
         }  # fmt: skip
 
-        def role(name: str, *arguments: str, **more: object) -> Process:
+        def role(name: str, *arguments: str, place: Place) -> Process:
             (folder / name).mkdir()
-            made = Process(folder / name, *arguments, place=place(), **{**shared, **more})
+            made = Process(folder / name, *arguments, place=place, **shared)
             parts.callback(lambda: made.process and made.kill())
             return made
 
-        centre = role("centre", "api", sim_hosts=HOSTS, sim_vms=VMS)
-        centre.program = (sys.executable, "-m", "tests.support.centre")
+        at = place()
+        size = ("--hosts", str(HOSTS), "--vms", str(VMS), "--address", at.address, "--token", token)
+        shared["sim_dir"] = folder / "data-centre"
+        centre = role("centre", "sim", "serve", *size, "--data-dir", str(shared["sim_dir"]), place=at)
         roles = Roles(
             centre,
-            [role(f"api-{n}", "api") for n in (1, 2)],
-            [role(f"collector-{n}", "collector", "--shard", f"{n}/3") for n in (1, 2, 3)],
-            [role(f"aggregator-{n}", "aggregator") for n in (1, 2)],
+            [role(f"api-{n}", "api", place=place()) for n in (1, 2)],
+            [role(f"collector-{n}", "collector", "--shard", f"{n}/3", place=place()) for n in (1, 2, 3)],
+            [role(f"aggregator-{n}", "aggregator", place=place()) for n in (1, 2)],
             Settings(store=url, store_token=stores.influx_token()),
             parts.enter_context(closing(Database(database))),
             token,

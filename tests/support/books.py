@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.simulation.cloud import FILE
-from api.simulation.memory import recall
 from core.clock import SystemClock
 from core.compute.copy_rows import Backup, Snapshot
 from core.compute.rows import Disk, Nic, Vm, VmState
@@ -18,6 +17,7 @@ from core.db.session import of_every_kind
 from core.drivers.compute import Power, VmFacts
 from core.drivers.simulated.compute import SimulatedCompute
 from core.drivers.simulated.fleet import Fleet
+from core.drivers.simulated.shared import FILE, SharedFleet
 from core.network.rows import Address, Vpc
 from core.tasks.rows import Task, TaskState
 from core.tenancy.rows import Quota
@@ -31,9 +31,8 @@ _ON = {Power.ON: VmState.RUNNING, Power.OFF: VmState.STOPPED, Power.PAUSED: VmSt
 def saved_world(folder: Path, hosts: int, vms: int) -> MemoryWorld:
     """What the simulated hypervisors of the data folder have on their disks."""
     world = MemoryWorld(SystemClock(), hosts, vms)
-    memory = recall(folder / FILE)
-    assert memory.fleet is not None
-    assert world.fleet.restore(memory.fleet)
+    with closing(SharedFleet(folder / FILE, world.clock)) as saved:
+        world.fleet = saved.ask(lambda fleet, _: fleet)
     return world
 
 

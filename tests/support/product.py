@@ -28,10 +28,10 @@ def command(data: Path, *arguments: str, seconds: float = 30.0, **settings: obje
 
 
 class Product(Process):
-    """`starvc up`. Running between `start` and `stop` or `kill`, and inside a `with` block."""
+    """`starvc up`, or `starvc api`. Running between `start` and `stop` or `kill`, and inside a `with` block."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        super().__init__(folder, "up", **{"scrape_interval": 1, "sim_hosts": 2, "sim_vms": 6, **settings})
+    def __init__(self, folder: Path, *, role: str = "up", **settings: object) -> None:
+        super().__init__(folder, role, **{"scrape_interval": 1, "sim_hosts": 2, "sim_vms": 6, **settings})
         self._token = str(settings.get("platform_token", ""))
         self._clients = ExitStack()
         self.start_seconds = 0.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.simulation.cloud import SimulatedCloud
+from api.simulation.cloud import served
 from api.simulation.inventory import register
 from core.clock import SystemClock
 from tests.support.process import inject
@@ -33,17 +33,15 @@ class Simulation:
 def simulation(folder: Path, hosts: int, vms: int) -> Iterator[Simulation]:
     """Its inventory is in the database of the data folder `folder`, for a product that has no simulation of its own."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    cloud = SimulatedCloud(1, hosts, vms, folder, SystemClock())
-    cloud.start()
     database = database_of(folder)
     database.migrate()
-    with database.platform(write=True) as session:
-        register(session, cloud, SystemClock().now())
+    with served(1, hosts, vms, folder, SystemClock()) as cloud:
+        with database.platform(write=True) as session:
+            register(session, cloud, SystemClock().now())
+        port = free_port()  # while the hosts still hold theirs, which they take again
     database.close()
-    port = free_port()  # while the hosts still hold theirs, which they take again
-    cloud.stop()
     running = Simulation(folder / "targets.json", f"http://127.0.0.1:{port}")
-    command = [sys.executable, "-m", "api", "sim", "serve", "--hosts", str(hosts), "--vms", str(vms)]
+    command = [sys.executable, "-m", "api", "sim", "served", "--hosts", str(hosts), "--vms", str(vms)]
     command += ["--data-dir", str(folder), "--port-file", str(running.targets)]
     command += ["--port", str(port), "--token", _TOKEN]
     with server(command, running.targets.exists, folder / "sim.log", seconds=60):

@@ -52,6 +52,18 @@ class Running:
         self._current.wait()
         self._process.close()
 
+    def halt(self) -> None:
+        """It stands still until it is sent on."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._current is None:
+            pytest.skip("a server that stands elsewhere is not halted")
+        self._current.send_signal(number)
+
     def crash(self) -> None:
         """Killed and started again, in another second than last time: servers tell their start in seconds."""
         real.eventually(lambda: time.monotonic() > self._started + 1)
@@ -93,6 +105,7 @@ class Cluster:
     select: str
     nodes: tuple[str, ...]
     running: tuple[Running, ...] = ()
+    inserting: Running = field(default_factory=lambda: Running("", [], "", Path()))
 
     def crash(self) -> None:
         """One of the nodes that store is killed and started again."""
@@ -130,7 +143,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             nodes.append(started("vmstorage", *flags))
         insert, select = started("vminsert", *from_insert), started("vmselect", *from_select)
         urls = tuple(node.url for node in nodes)
-        yield Cluster(f"{insert.url}/insert/0", f"{select.url}/select/0", urls, tuple(nodes))
+        yield Cluster(f"{insert.url}/insert/0", f"{select.url}/select/0", urls, tuple(nodes), insert)
 
 
 @contextmanager

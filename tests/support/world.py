@@ -16,6 +16,7 @@ from core.drivers.simulated import datacentre
 from core.drivers.simulated.compute import Act
 from core.drivers.simulated.faults import Fault
 from core.drivers.simulated.fleet import Fleet
+from core.drivers.simulated.shared import Whereabouts
 from core.hosts.rows import Host
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class MemoryWorld:
 
 def fill_inventory(session: PlatformSession, world: MemoryWorld, clock: Clock) -> None:
     """The world's hosts, connected."""
-    for spec in host_specs(world.fleet.centre, dict.fromkeys(world.host_ids(), 9100)):
+    for spec in host_specs(world.fleet.centre, Whereabouts("127.0.0.1", dict.fromkeys(world.host_ids(), 9100))):
         ensure_host(session, spec, clock.now())
     session.flush()
     for host_id in world.host_ids():

@@ -12,10 +12,11 @@ What the server does not do for us:
 * It answers before it has written: what came in the last seconds is gone after kill -9. The bodies of the last
   `KEPT` seconds are kept here and sent again when a node turns out to have been started anew (`replay`). Only a death
   of both at once loses them.
-* What it acknowledged is not to be seen yet: every write is followed by a flush of the buffers of each node. The
-  vminsert of a cluster passes on what it took within 0.2 seconds, for which a write waits (`settle`) before it flushes
-  the vmstorage nodes; where these are not named, it waits until they show it by themselves, and their deaths are not
-  noticed.
+* What it acknowledged is not to be seen yet: every write is followed by a flush of the buffers of each node. That is
+  all for a single node. The vminsert of a cluster has passed on nothing when it answers, so that a write to a cluster
+  is acknowledged when it was read again (`receipt`): the vmstorage nodes are flushed and asked until they show it. One
+  that does not show within `_LOOKS` looks is not acknowledged, and its caller sends it again later. Nodes that are not
+  named show it by themselves some seconds later, and their deaths are not noticed.
 * It tells of no point that it throws away: those out of its retention (`-retentionPeriod`, one for all levels: as long
   as the longest level is kept; one that is shorter is told of at the start), in the far future, or with unreadable
   numbers. None is ever sent, but the first kind, and that is what retention means.
@@ -29,6 +30,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from typing import Final
 from urllib.parse import urlencode
 
@@ -42,8 +44,9 @@ from core.timeseries.served.tables import FAR_FUTURE, Rows, Selection, Table, ch
 from core.timeseries.served.transport import Transport, gzipped
 from core.timeseries.store import Floats, Level, StoreUnavailable
 from core.timeseries.victoria import exact, nodes
+from core.timeseries.victoria.receipt import Receipt, receipts
 from core.timeseries.victoria.replay import Replay
-from core.timeseries.victoria.selectors import matcher, measurement, rows, series
+from core.timeseries.victoria.selectors import first, matcher, measurement, rows, series
 
 _STORE: Final = "victoriametrics"
 _RECENT: Final = 600.0
@@ -51,14 +54,19 @@ _GROUP: Final = 300_000
 _EARLIEST: Final = 1_000_000_000
 _AHEAD: Final = 2 * 86_400.0
 _LONGEST_QUERY: Final = 12_000
+_LOOKS: Final = 200
+_BETWEEN_LOOKS: Final = 0.1
+_SHORTEST_KEPT: Final = 86_400.0
+"""VictoriaMetrics takes no shorter retention."""
+_AT_THE_EDGE: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """`write` and `read`: URLs without their last parts. `nodes`: URLs of what stores the data; None: `write` itself,
-    a single node. `settle`: seconds until the nodes have what was sent; without nodes, until it can be read. `prefix`:
-    of the names of all series, for several installations on one server. `token`: a bearer token, or USER:PASSWORD.
-    `retention`: seconds by level that the nodes should keep, 0 for ever."""
+    a single node. `settle`: seconds from a write to a cluster to the first look for it. `prefix`: of the names of all
+    series, for several installations on one server. `token`: a bearer token, or USER:PASSWORD. `retention`: seconds by
+    level that the nodes should keep, 0 for ever."""
 
     write: str
     read: str
@@ -82,6 +90,7 @@ class Victoria:
         self._lines = LineProtocol()
         self._write_url = f"{place.write}/influx/write?precision=ms"
         self._nodes = (place.write,) if place.nodes is None else tuple(place.nodes)
+        self._kept = _SHORTEST_KEPT
         self._replay = Replay(self._http, self._write_url, self._nodes, self._clock)
         self._open = True
         try:
@@ -93,35 +102,58 @@ class Victoria:
     def _examine(self) -> None:
         """That each URL leads where it should, which is not left to the first sample: a write to a wrong path would be
         refused as if its samples were at fault."""
-        for node in self._nodes:
-            nodes.examine(self._http, node, self._place.retention)
+        kept = [nodes.examine(self._http, node, self._place.retention) for node in self._nodes]
+        self._kept = min((seconds or _SHORTEST_KEPT for seconds in kept), default=_SHORTEST_KEPT)
         self._http.check("POST", self._write_url)
         nobody = urlencode({"match[]": series(self._place.prefix, Selection(Level.RAW, "nothing", ()))})
         self._http.check("GET", f"{self._place.read}/prometheus/api/v1/export?{nobody}")
 
     def write(self, tables: Sequence[Table]) -> None:
-        body = gzipped(self._lines.body([_split(self._place.prefix, table) for table in tables]))
+        sent = [_split(table) for table in tables]
+        body = gzipped(self._lines.body([_named(self._place.prefix, table) for table in sent]))
         self._must_be_open()
-        self._replay.send(body)
-        self._settle()
-        if self._replay.catch_up():
-            self._settle()
+        expected = [] if self._place.nodes is None else [one for table in sent for one in receipts(table, self._edge())]
+        self._replay.send(body, expected)
+        self._acknowledge(expected)
+        if expected:
+            self._flush()  # numbers that came to a node with the ones that were looked for, and after them
 
-    def _settle(self) -> None:
-        """Until what was sent can be read."""
-        if self._place.settle:
-            self._pause(self._place.settle)
+    def _edge(self) -> int:
+        """The first tick that every node keeps for certain."""
+        return int((self._clock.now().timestamp() - self._kept + _AT_THE_EDGE) * 1000)
+
+    def _acknowledge(self, expected: list[Receipt]) -> None:
+        """Until everything can be read, what had to be sent again included. Raises StoreUnavailable."""
+        for wait in chain((self._place.settle,), repeat(_BETWEEN_LOOKS, _LOOKS)):
+            if self._place.nodes is not None:
+                self._pause(wait)
+            expected = self._replay.catch_up() or expected
+            self._flush()
+            expected = [receipt for receipt in expected if not self._shown(receipt)]
+            if not expected:
+                return
+        raise StoreUnavailable(f"{_STORE}: what {self._place.write} took cannot be read at {self._place.read}")
+
+    def _flush(self) -> None:
         for node in self._nodes:
             self._http.get(f"{node}/internal/force_flush", "flush")
 
+    def _shown(self, receipt: Receipt) -> bool:
+        wanted = receipt.selection
+        selector = (series if receipt.every else first)(self._place.prefix, wanted)
+        body = self._export(selector, int(receipt.ticks.min()), int(receipt.ticks.max()))
+        return receipt.shown_by(rows(body, self._place.prefix, wanted, wanted.fields))
+
     def read(self, selection: Selection, start: int, end: int) -> Rows:
-        """The server's range has both its ends."""
         self._must_be_open()
-        span = {"start": f"{start / 1000:.3f}", "end": f"{min((end - 1) / 1000, self._horizon()):.3f}"}
-        form = {"match[]": series(self._place.prefix, selection), **span}
-        body = self._http.ask(f"{self._place.read}/prometheus/api/v1/export", form)
+        body = self._export(series(self._place.prefix, selection), start, end - 1)
         fields = [name for field in selection.fields for name in (field, field + exact.LOW, field + exact.HIGH)]
         return _joined(rows(body, self._place.prefix, selection, fields))
+
+    def _export(self, selector: str, start: int, end: int) -> bytes:
+        """The server's range has both its ends."""
+        span = {"start": f"{start / 1000:.3f}", "end": f"{min(end / 1000, self._horizon()):.3f}"}
+        return self._http.ask(f"{self._place.read}/prometheus/api/v1/export", {"match[]": selector, **span})
 
     def newest(self, selection: Selection, start: int) -> Rows:
         """What is asked for the current values is one request. Further back it is two: when each object was last
@@ -180,11 +212,15 @@ def _authorization(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _split(prefix: str, table: Table) -> Table:
+def _named(prefix: str, table: Table) -> Table:
+    return replace(table, measurement=measurement(prefix, table.place, table.measurement))
+
+
+def _split(table: Table) -> Table:
     columns: dict[str, Floats] = {}
     for column, values in table.columns.items():
         columns[column], columns[column + exact.LOW], columns[column + exact.HIGH] = exact.split(values)
-    return replace(table, measurement=measurement(prefix, table.place, table.measurement), columns=columns)
+    return replace(table, columns=columns)
 
 
 def _joined(found: Rows) -> Rows:

@@ -33,9 +33,9 @@ def kept(page: bytes) -> float | None:
     return float(found.group(1)) * _UNITS[found.group(2)] if found else None
 
 
-def examine(http: Transport, node: str, wanted: Mapping[Level, int]) -> None:
-    """Warns of levels that the node keeps shorter than wanted (seconds, 0 for ever). Raises StoreDenied when it is no
-    VictoriaMetrics, StoreUnavailable."""
+def examine(http: Transport, node: str, wanted: Mapping[Level, int]) -> float | None:
+    """Warns of levels that the node keeps shorter than wanted (seconds, 0 for ever). Returns for how long it keeps its
+    points, as `kept`. Raises StoreDenied when it is no VictoriaMetrics, StoreUnavailable."""
     page = http.get(f"{node}/metrics", "metrics")
     if not started(page):
         raise StoreDenied(f"victoriametrics: what answers at {node} is no VictoriaMetrics")
@@ -45,3 +45,4 @@ def examine(http: Transport, node: str, wanted: Mapping[Level, int]) -> None:
         RETENTION_MISSING.labels("victoriametrics", level).set(missing)
         if missing:
             _log.warning("store_keeps_less", node=node, level=level, retention=seconds, wanted=least)
+    return seconds

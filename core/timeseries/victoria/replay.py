@@ -21,6 +21,7 @@ from core.clock import Clock
 from core.timeseries.metrics import REPLAYS
 from core.timeseries.served.transport import Transport
 from core.timeseries.victoria import nodes
+from core.timeseries.victoria.receipt import Receipt
 
 KEPT: Final = 60.0
 
@@ -36,31 +37,31 @@ class Replay:
         self._nodes = watched
         self._clock = clock
         self._lock = threading.Lock()
-        self._sent: deque[tuple[float, bytes]] = deque()
+        self._sent: deque[tuple[float, bytes, Sequence[Receipt]]] = deque()
         self._started: dict[str, float] = {}
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: bytes, receipts: Sequence[Receipt]) -> None:
         """Raises StoreUnavailable, WriteRefused; the body is kept only when it was taken."""
         with self._lock:
             self._http.send(self._url, body)
             now = self._clock.monotonic()
-            self._sent.append((now, body))
+            self._sent.append((now, body, receipts))
             while self._sent[0][0] < now - KEPT:
                 self._sent.popleft()
 
-    def catch_up(self) -> bool:
-        """Sends everything again when a node has been started anew since the last call, and says so. Raises
-        StoreUnavailable, WriteRefused: then it is tried again at the next call."""
+    def catch_up(self) -> list[Receipt]:
+        """Sends everything again when a node has been started anew since the last call, and returns the receipts of all
+        of it. Raises StoreUnavailable, WriteRefused: then it is tried again at the next call."""
         with self._lock:
             started = {node: self._started_at(node) for node in self._nodes}
             restarted = any(self._started.get(node, at) != at for node, at in started.items())
             if restarted:
-                for _, body in self._sent:
+                for _, body, _ in self._sent:
                     self._http.send(self._url, body)
                 REPLAYS.labels("victoriametrics").inc()
                 _log.warning("store_was_restarted", sent_again=len(self._sent))
             self._started = started
-            return restarted
+            return [receipt for _, _, receipts in self._sent for receipt in receipts] if restarted else []
 
     def _started_at(self, node: str) -> float:
         return nodes.started(self._http.get(f"{node}/metrics", "metrics"))

@@ -40,6 +40,11 @@ def series(prefix: str, selection: Selection) -> str:
     return "{" + ",".join(part for part in (every, matcher(selection.objects)) if part) + "}"
 
 
+def first(prefix: str, selection: Selection) -> str:
+    """The selector of the first field of all objects."""
+    return f'{{__name__="{measurement(prefix, selection.place, selection.measurement)}_{selection.fields[0]}"}}'
+
+
 def rows(body: bytes, prefix: str, selection: Selection, fields: Sequence[str]) -> Rows:
     """The rows of an export: one JSON object per line and series. Fields that nobody asked for are passed over."""
     start = len(measurement(prefix, selection.place, selection.measurement)) + 1
