@@ -3,6 +3,9 @@ the order.
 
 Everything is sorted before it is added up: floating-point sums depend on the order of their terms. A value that is NaN
 counts for nothing; a field without values is NaN with count 0.
+
+pandas is loaded with the first line and not with the process: it takes a third of a second, and no line is made in the
+first minute.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.timeseries.fields import FIELDS, Kind
@@ -25,6 +27,8 @@ def roll_samples(frame: Frame, start: float, end: float, expected: int) -> Lines
     Of several samples of one (object, time) the last in the frame counts. One groupby over all objects: about three
     million series-windows a second and core, where a `resample` per series manages about 600.
     """
+    import pandas as pd
+
     codes, names = pd.factorize(np.asarray(frame.objects, dtype=object), sort=True)
     rows = np.lexsort((frame.times, codes))
     codes, times = codes[rows], frame.times[rows]
@@ -84,6 +88,8 @@ class Fold:
         objects = np.asarray(lines.objects, dtype=object)
         if np.array_equal(objects, self._objects):
             return np.arange(len(objects))
+        import pandas as pd
+
         rows = pd.Index(self._objects).get_indexer(pd.Index(objects)).astype(np.int64)
         new = np.flatnonzero(rows < 0)
         rows[new] = len(self._objects) + np.arange(len(new))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from aggregator.rules.explain import Memory
-from api import console, discovery, explain
+from api import console, discovery, explain, status
 from api.cloud_metrics import CloudPage
+from api.console_proxy import ConsoleProxy
 from api.serving import BackgroundServer, trusted
 from api.simulation import SimulatedCloud, create_router
 from api.wire.app import mount
@@ -26,9 +22,6 @@ from core.errors import Forbidden
 from core.metrics import REGISTRY
 from core.secrets import key_ring
 from core.tenancy.tokens import authenticate
-
-_END: Final = b"# EOF\n"
-"""The last line of a page in the OpenMetrics format."""
 
 
 def create_app(
@@ -42,14 +35,14 @@ def create_app(
     `/metrics`; `memory` the rules' last evaluations, where this process makes them."""
     app = FastAPI(title="starvc", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
-    app.add_route("/metrics", _metrics(registry, cloud))
-    app.add_route("/health", _health)
+    app.router.routes.extend(status.routes(registry, cloud))
     mount(app, services)
     app.include_router(discovery.create_router(discovery.inventory(services.database), _platform_only(services)))
     if simulation is not None:
         app.include_router(create_router(simulation, _platform_only(services)))
     explained = explain.afresh(services) if memory is None else memory.explain
     app.include_router(explain.create_router(explained, _platform_only(services)))
+    app.router.routes.append(ConsoleProxy(services).route())
     app.router.routes.extend(console.routes())
     return app
 
@@ -62,28 +55,6 @@ def api_server(
     fields = CloudPage(services.database, services.store, services.clock, settings.scrape_interval)
     app = create_app(services, REGISTRY, cloud, fields.render, memory)
     return BackgroundServer("api", app, [listener], trusted(settings.trusted_proxies))
-
-
-def status_server(listener: socket.socket) -> BackgroundServer:
-    """`/metrics` and `/health` of a process that answers nothing else."""
-    routes = [Route("/metrics", _metrics(REGISTRY, bytes)), Route("/health", _health)]
-    return BackgroundServer("status", Starlette(routes=routes), [listener])
-
-
-def _metrics(registry: CollectorRegistry, cloud: Callable[[], bytes]) -> Callable[[Request], Response]:
-    """A plain function: it runs in a worker thread, for thousands of VMs take their time."""
-
-    def show(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        own = encode(registry)
-        page = own.removesuffix(_END)
-        return Response(page + cloud() + own[len(page) :], headers={"content-type": content_type})
-
-    return show
-
-
-async def _health(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 def _platform_only(services: Services) -> Callable[[str], None]:

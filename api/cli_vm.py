@@ -10,7 +10,7 @@ import typer
 from api.cli_connection import Connection, connected, in_path
 from api.cli_progress import Timeout, Wait, complain, conclude, follow
 from api.cli_server import DEFAULT_URL, Token, Url
-from api.cli_tables import AsJson, Shown, chosen, codes, show_json, show_one, show_rows, word
+from api.cli_tables import AsJson, Shown, chosen, codes, say, show_json, show_one, show_rows, word
 from core.compute.rows import VmLock, VmState
 
 vm_app = typer.Typer(no_args_is_help=True, help="Virtual machines.")
@@ -77,6 +77,22 @@ def show(
     show_one(row, _FIELDS)
     show_rows(disks, _DISKS, as_json=False, title="Disks")
     show_rows(nics, _NICS, as_json=False, title="NICs")
+
+
+@vm_app.command("console", epilog="Example: starvc vm console vm-31c07a")
+def console(
+    vm: Annotated[str, typer.Argument(help="Its id.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """The address of a running VM's console, for noVNC and the like. It opens once, and within a minute."""
+    with connected(url, token) as server:
+        shown = server.ask("GET", f"cloudvm/connection/{in_path(vm)}")
+    if as_json:
+        show_json(shown)
+    else:
+        say(shown["vm.console.url"])
 
 
 @vm_app.command(

@@ -23,6 +23,7 @@ from aggregator.rules.troubles import Trouble
 from aggregator.run import Aggregator, Job
 from api.wire.frame import Services
 from core.audit import log, refusals
+from core.compute import console_tickets as tickets
 from core.drivers.network import NetworkDriver
 from core.drivers.power import HostPower
 from core.hosts.state import Policy as HostPolicy
@@ -36,6 +37,7 @@ from core.zone import zone
 LINES_EVERY: Final = 1.0
 """Seconds between two steps of the lines."""
 AUDIT_EVERY: Final = 60.0
+TICKETS_EVERY: Final = 60.0
 CLEAN_EVERY: Final = 3600.0
 APPLY_EVERY: Final = 0.5
 SWEEP_EVERY: Final = 10.0
@@ -73,7 +75,7 @@ def alarm_jobs(services: Services, power: HostPower | None, parts: ExitStack) ->
 
 def control_jobs(services: Services, parts: ExitStack) -> tuple[Job, ...]:
     """The upkeep of what an API process has accepted."""
-    return (*_tasks(services), *_audit(services, parts))
+    return (*_tasks(services), *_audit(services, parts), _consoles(services))
 
 
 def network_jobs(services: Services, driver: NetworkDriver, parts: ExitStack) -> tuple[Job, ...]:
@@ -136,6 +138,11 @@ def _tasks(services: Services) -> tuple[Job, ...]:
     if services.tasks is None:
         return ()
     return (Job("tasks", services.settings.task_heartbeat, services.tasks.keep),)
+
+
+def _consoles(services: Services) -> Job:
+    """Tickets of consoles that nobody opened go, and those that were opened."""
+    return Job("console_tickets", TICKETS_EVERY, lambda: tickets.forget(services.database, services.clock.now()))
 
 
 def _audit(services: Services, parts: ExitStack) -> tuple[Job, ...]:

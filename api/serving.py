@@ -15,17 +15,31 @@ from ipaddress import ip_network
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core.errors import Invalid
 
 _GRACE = 3
 """Seconds that requests under way are given at a stop."""
+_LONGEST_MESSAGE = 1 << 20
+"""Bytes of a WebSocket message that is taken: it is in memory as a whole."""
 
 
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _WebSockets(WebSocketsSansIOProtocol):
+    """A refusal before the upgrade is an answer; uvicorn would log it as an error of the app
+    (https://github.com/Kludex/uvicorn/pull/3138)."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,6 +82,9 @@ class BackgroundServer:
             timeout_graceful_shutdown=_GRACE,
             lifespan="off",
             server_header=False,
+            ws=_WebSockets,
+            ws_max_size=_LONGEST_MESSAGE,
+            ws_per_message_deflate=False,
             proxy_headers=bool(proxies),
             forwarded_allow_ips=proxies,
         )

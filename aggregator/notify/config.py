@@ -31,7 +31,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from aggregator.notify.alertmanager import Alertmanager
-from aggregator.notify.chat import Chat, understood
 from aggregator.notify.port import Notifier
 from aggregator.notify.text import Language
 from aggregator.notify.webhook import Webhook
@@ -74,7 +73,7 @@ class Receiver(_Strict):
         for url in (self.webhook, self.alertmanager):
             if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
                 raise refuse("its URL has no scheme or no host", "http://HOST[:PORT][/PATH] or https://...")
-        if self.apprise is not None and not understood(self.apprise):
+        if self.apprise is not None and not _understood(self.apprise):
             raise refuse("Apprise does not understand its URL", "a URL as in the list of Apprise's services")
         if self.headers and self.webhook is None:
             raise refuse("headers are for webhooks", "headers beside webhook only")
@@ -179,4 +178,13 @@ def notifier(receiver: Receiver, zone: tzinfo) -> Notifier:
     if receiver.alertmanager is not None:
         return Alertmanager(receiver.alertmanager)
     assert receiver.apprise is not None
+    from aggregator.notify.chat import Chat
+
     return Chat(receiver.apprise, receiver.language, zone)
+
+
+def _understood(url: str) -> bool:
+    """Apprise is loaded only where a receiver needs it: it takes 0.1 s."""
+    from aggregator.notify.chat import understood
+
+    return understood(url)

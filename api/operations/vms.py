@@ -123,6 +123,7 @@ SECTION = Section(
             consoles.read,
             IN_PATH,
             CONSOLE,
+            writes=True,
         ),
         Operation(
             "POST",

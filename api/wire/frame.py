@@ -117,6 +117,7 @@ class _Call:
     operation: Operation
     caller: Caller
     address: str
+    base_url: str
     language: Language
     raw: Mapping[str, object] = field(default_factory=dict)
 
@@ -161,6 +162,7 @@ class Frame:
     async def _reply(self, request: Request, found: Found, language: Language) -> _Reply:
         """Never raises: every fault has its envelope."""
         operation, address = found.operation, request.client.host if request.client else ""
+        base_url = str(request.base_url).rstrip("/")
         try:
             caller = await self._caller(request)
         except Unauthorised as fault:
@@ -175,7 +177,7 @@ class Frame:
         if wait:
             after = {"retry-after": str(ceil(wait))}
             return await _refused(request, _TOO_MANY.of(language).format(after["retry-after"]), 429, after)
-        return await self._served(request, found, _Call(operation, caller, address, language))
+        return await self._served(request, found, _Call(operation, caller, address, base_url, language))
 
     async def _served(self, request: Request, found: Found, call: _Call) -> _Reply:
         try:
@@ -205,7 +207,8 @@ class Frame:
         with self._session(call.caller, write=operation.writes) as session:
             tasks = services.tasks
             server_id, driver = (None, None) if tasks is None else (tasks.server_id, tasks.driver)
-            at = Context(call.caller, session, services.clock, services.store, services.settings, server_id, driver)
+            around = services.clock, services.store, services.settings
+            at = Context(call.caller, session, *around, server_id, driver, call.base_url)
             value = operation.run(at, *arguments)
             writer = Writer(self._zone, call.language, call.caller.is_platform)
             answer = envelope.success(value, operation.answer_words, writer, operation.nothing)
