@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import pytest
 from aggregator.rollup import roll_samples
 from core.timeseries.fields import COLUMN, FIELDS, Kind
 from core.timeseries.store import Frame, Level, Lines, StoreUnavailable, TimeSeriesStore
+from tests.support.real import eventually
 
 T0 = 1_760_000_040.0
 """A minute's first second."""
@@ -433,6 +435,15 @@ class TimeSeriesContract:
         assert answers == ["['a', '\\u865a']\n", "4.5\n", "['b']"]
 
 
+def taken(store: TimeSeriesStore, batch: Sequence[Frame]) -> bool:
+    """Whether it was acknowledged."""
+    try:
+        store.write(batch)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 class ServedContract(TimeSeriesContract):
     """What stores that are servers promise beyond it: several processes write, and the server may die."""
 
@@ -451,13 +462,9 @@ class ServedContract(TimeSeriesContract):
             batch = [frame(Kind.VM, [(name, T0 + second, second) for name in names])]
             if second == 20:
                 crashing.start()
-            try:
-                store.write(batch)
-            except StoreUnavailable:
-                crashing.join()
-                store.write(batch)
+            eventually(partial(taken, store, batch))
         crashing.join()
-        store.write([frame(Kind.VM, [("after", T0 + 100, 1.0)])])
+        eventually(partial(taken, store, [frame(Kind.VM, [("after", T0 + 100, 1.0)])]))
         found = rows(store.read(Kind.VM, T0, T0 + 1000))
         times = [time for _, time, _ in found]
         assert [times.count(T0 + second) for second in (*range(60), 100)] == [50] * 60 + [1]
