@@ -9,20 +9,19 @@ import asyncio
 import resource
 import socket
 import sqlite3
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import structlog
 
 from api.simulation.exporter import HOST_PATH, Exporter, Line, bind
+from api.simulation.loop import LoopThread
 from core.drivers.simulated.faults import HostCondition
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.pages import Pages
 from core.drivers.simulated.shared import SharedFleet, Whereabouts
 
-T = TypeVar("T")
 _FILES_PER_HOST: Final = 6
 _LOOK_EVERY: Final = 0.1
 """Seconds until a change that another process made is on the wire, at most."""
@@ -39,26 +38,20 @@ class Front:
         self._exporters: list[Exporter] = []
         self._following: asyncio.Task[None] | None = None
         self._turning = asyncio.Lock()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulation", daemon=True)
+        self._loop = LoopThread("simulation")
 
     def start(self) -> None:
         """Raises OSError when sockets cannot be had."""
-        self._thread.start()
-        self._do(self._open())
+        self._loop.start()
+        self._loop.do(self._open())
 
     def stop(self) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.do(self._close())
+        self._loop.stop()
 
     def follow(self) -> None:
         """Every socket is as its host is when this returns."""
-        self._do(self._follow())
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        self._loop.do(self._follow())
 
     # --- on the loop
 

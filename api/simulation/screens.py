@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import structlog
 
 from api.simulation.exporter import LOOPBACK
+from api.simulation.loop import LoopThread
 from api.simulation.viewer import Viewer
 from core.drivers.compute import Refused, VmAt, VncEndpoint
 from core.drivers.simulated import machines, screen
@@ -26,7 +26,6 @@ from core.drivers.simulated.fleet import Fleet
 from core.errors import Fault
 from core.sealing import Place, Sealed, SealingKeys, Unsealable
 
-T = TypeVar("T")
 _LOOK_EVERY: Final = 0.2
 """Seconds until the console of a VM that stops is closed, at most."""
 _KEPT: Final = 600.0
@@ -64,18 +63,15 @@ class Screens:
         self._screens: dict[VmAt, _Screen] = {}
         self._opening = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="screens", daemon=True)
+        self._loop = LoopThread("screens")
 
     def start(self) -> None:
-        self._thread.start()
-        self._do(self._begin())
+        self._loop.start()
+        self._loop.do(self._begin())
 
     def stop(self) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.do(self._close())
+        self._loop.stop()
 
     # --- core.drivers.simulated.compute.Consoles
 
@@ -85,12 +81,9 @@ class Screens:
     def open(self, at: VmAt) -> VncEndpoint:
         """Raises Refused when there is no port left."""
         try:
-            return VncEndpoint(LOOPBACK, self._do(self._listen(at)))
+            return VncEndpoint(LOOPBACK, self._loop.do(self._listen(at)))
         except OSError as problem:
             raise Refused(f"no port for a console: {problem.strerror}") from None
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     # --- on the loop
 
