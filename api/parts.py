@@ -76,7 +76,7 @@ def migrated(settings: Settings, parts: ExitStack, *, alone: bool) -> tuple[Serv
     """The stores, with the schema of this version; and the platform token, if this is the first start."""
     services = _services(settings, parts, alone=alone)
     services.database.migrate()
-    with services.database.platform(write=True) as session:
+    with services.database.founding() as session:
         models.seed(session)
         return services, ensure_platform_token(session, settings, services.clock.now())
 
@@ -133,10 +133,7 @@ def _fill_inventory(services: Services, cloud: SimulatedCloud | None, parts: Exi
         agent = agent_server(listen("127.0.0.1", 0))
         agent.start()
         parts.callback(agent.stop)
-    with ExitStack() as filling:
-        if cloud is not None:
-            filling.enter_context(cloud.alone())
-        session = filling.enter_context(services.database.platform(write=True))
+    with services.database.founding() as session:
         if agent is not None:
             local_host.register(session, agent.port, now)
         if cloud is None:

@@ -34,7 +34,6 @@ from core.errors import Fault as Refusal
 T = TypeVar("T")
 NETWORK_FILE: Final = "simulation-network.db"
 _SERVED: Final = "simulation.lock"
-_FILLED: Final = "simulation-inventory.lock"
 _log = structlog.get_logger(__name__)
 
 
@@ -75,12 +74,9 @@ class Status:
 class SimulatedCloud:
     """Threads share it."""
 
-    def __init__(
-        self, folder: Path, shared: SharedFleet, network: SimulatedNetwork, front: Front | None = None
-    ) -> None:
+    def __init__(self, shared: SharedFleet, network: SimulatedNetwork, front: Front | None = None) -> None:
         """`front`: the pages, if this process serves them."""
         self.network = network
-        self._folder = folder
         self._shared = shared
         self._front = front
 
@@ -92,12 +88,6 @@ class SimulatedCloud:
     def whereabouts(self) -> Whereabouts:
         """Ports do not change while a process serves the data centre, and where possible not across restarts."""
         return self._shared.whereabouts
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Of all processes that take part, one at a time is in the block."""
-        with _locked(self._folder / _FILLED, fcntl.LOCK_EX):
-            yield
 
     def apply(self, fault: Fault) -> None:
         """On disk when it returns, and on the wire if this process serves the pages. A target that is no host or VM may
@@ -189,7 +179,7 @@ def served(
     serves the data centre of this folder, OSError when sockets or files cannot be had."""
     with ExitStack() as parts:
         try:
-            parts.enter_context(_locked(folder / _SERVED, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            parts.enter_context(_held(folder / _SERVED))
         except BlockingIOError:
             raise Conflict("simulated data centre", str(folder), "is served by another process") from None
         shared = parts.enter_context(closing(open_or_forget(folder / FILE, clock)))
@@ -198,7 +188,7 @@ def served(
         front = Front(shared, address)
         front.start()
         parts.callback(front.stop)
-        yield SimulatedCloud(folder, shared, network, front)
+        yield SimulatedCloud(shared, network, front)
 
 
 @contextmanager
@@ -211,15 +201,15 @@ def attached(folder: Path, clock: Clock) -> Iterator[SimulatedCloud]:
         shared = parts.enter_context(closing(SharedFleet(folder / FILE, clock)))
         shared.ask(lambda *_: None)
         network = parts.enter_context(closing(SimulatedNetwork(shared, folder / NETWORK_FILE)))
-        yield SimulatedCloud(folder, shared, network)
+        yield SimulatedCloud(shared, network)
 
 
 @contextmanager
-def _locked(file: Path, how: int) -> Iterator[None]:
-    """Raises BlockingIOError when another process has it and `how` says not to wait."""
+def _held(file: Path) -> Iterator[None]:
+    """Raises BlockingIOError when another process holds it."""
     opened = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(opened, how)
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(opened)

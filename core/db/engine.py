@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
@@ -45,6 +45,8 @@ _LINK: Final = {
 }  # fmt: skip
 """Of libpq: how long what was sent may stay unacknowledged (ms), and how a silent server is asked whether it is
 there."""
+_FOUNDING: Final = 0x5354_4152_5644
+"""The key of PostgreSQL's advisory lock; the next number to that of the migrations."""
 _MODE: Final = "starvc_mode"
 _READ: Final = {_MODE: "read"}
 _WRITE: Final = {_MODE: "write"}
@@ -76,6 +78,15 @@ class Database:
     def tenant(self, tenant_id: str, *, write: bool = False) -> Iterator[TenantSession]:
         """A transaction that sees one tenant's rows: committed at the end of the block, rolled back when it raises."""
         with self._turn(write=write), TenantSession(self._bind(write=write), tenant_id) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def founding(self) -> Iterator[PlatformSession]:
+        """A platform's write transaction for what is there from the start: of several processes that start at once,
+        each sees what those before it have entered."""
+        with self.platform(write=True) as session:
+            if self._engine.dialect.name == "postgresql":
+                session.execute(select(func.pg_advisory_xact_lock(_FOUNDING)))
             yield session
 
     def migrate(self) -> None:

@@ -63,7 +63,8 @@ def _killed(folder: Path, number: int, seconds: float) -> tuple[int, int]:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-        said = [text.split() for text in process.stdout.read().splitlines()]
+        whole, _, _killed_in_it = process.stdout.read().rpartition("\n")
+        said = [text.split() for text in whole.splitlines()]
     last = {"samples": -1, "lines": -1}
     last.update({word: int(value) for word, value in said})
     return last["samples"], last["lines"]

@@ -126,16 +126,14 @@ def store_url(kind: str, store: Running) -> str:
     return f"influxdb+{store.url}?org={stores.ORG}&prefix={store.name()}"
 
 
-@pytest.fixture
-def measured(world: World) -> World:
-    """All VMs are, and an aggregator has each lease."""
+def settle(world: World) -> None:
+    """All VMs are measured, and an aggregator has each lease."""
     vms = [vm for vms in world.roles.hosts().values() for vm in vms]
     eventually(lambda: world.roles.scraped(vms, 3 * world.interval), 60)
     eventually(lambda: world.roles.owner("alarms") and world.roles.owner("lines"), 30)
     eventually(lambda: not world.roles.unrelieved(), RELIEF)
     world.roles.gaps.clear()
     world.began = time.time()
-    return world
 
 
 @contextmanager
@@ -190,15 +188,15 @@ def complete(world: World) -> float:
     return found.percent
 
 
-def test_each_part_may_die(measured: World) -> None:
-    roles = measured.roles
+def each_part_may_die(world: World) -> None:
+    roles = world.roles
     rounds, until, took = 0, time.monotonic() + LONG, []
     while not rounds or time.monotonic() < until:
         rounds += 1
         with ThreadPoolExecutor(1 if LONG else 2) as killing:
-            list(killing.map(partial(collector_away, measured), (1, 2, 3)))
-        away(measured.store)
-        away(measured.postgresql)
+            list(killing.map(partial(collector_away, world), (1, 2, 3)))
+        away(world.store)
+        away(world.postgresql)
         for number, api in enumerate(roles.apis):
             hosts = roles.hosts()
             api.kill()
@@ -206,9 +204,9 @@ def test_each_part_may_die(measured: World) -> None:
                 assert {row["host.id"] for row in rows(client("cloudhost/search"))} == hosts.keys()
             api.start()
         took.append(seconds_until_taken_over(roles))
-    percent = complete(measured)
+    percent = complete(world)
     eventually(lambda: not roles.unrelieved(), RELIEF)
-    raised = Counter(roles.raised(measured.began))
+    raised = Counter(roles.raised(world.began))
     assert {rule for rule, _ in raised} <= {"target-silent", "store-unavailable"}, raised
     assert all(count <= rounds for count in raised.values()), raised
     assert [line for process in roles.all for line in process.errors()] == []
@@ -216,8 +214,8 @@ def test_each_part_may_die(measured: World) -> None:
           f"(lease: {LEASE:.0f} s)")  # fmt: skip
 
 
-def test_an_outage_is_one_alarm_though_two_watch_and_one_of_them_dies(measured: World) -> None:
-    roles = measured.roles
+def an_outage_is_one_alarm_though_two_watch_and_one_of_them_dies(world: World) -> None:
+    roles = world.roles
     host = next(iter(roles.hosts()))
     alarm = ("host-unreachable", host)
     roles.inject("crash-host", host)
@@ -226,26 +224,26 @@ def test_an_outage_is_one_alarm_though_two_watch_and_one_of_them_dies(measured: 
     assert alarm in roles.unrelieved()
     roles.inject("heal", host)
     eventually(lambda: not roles.unrelieved(), RELIEF)
-    raised = roles.raised(measured.began)
+    raised = roles.raised(world.began)
     assert len(raised) == len(set(raised)), raised
     assert [one for one in raised if one[0] == alarm[0]] == [alarm]
 
 
-def test_links_are_cut_for_longer_than_a_lease(measured: World) -> None:
+def links_are_cut_for_longer_than_a_lease(world: World) -> None:
     """Four at once, each between two machines: the owner of the leases and an API from PostgreSQL, a collector from
     the store, and another one from the hosts."""
-    if measured.net is None:
+    if world.net is None:
         require("namespaces", None, "links are cut between network namespaces, which cannot be made here")
-    roles, state = measured.roles, measured.postgresql.place
+    roles, state = world.roles, world.postgresql.place
     owner = eventually(lambda: roles.owner("alarms"), 20)
     heir, (queueing, blind, _) = roles.other(owner), roles.collectors
-    unseen = hosts_of(measured, 2)
-    with ThreadPoolExecutor(1) as beside, ExitStack() as cuts, gap(measured, 2):
+    unseen = hosts_of(world, 2)
+    with ThreadPoolExecutor(1) as beside, ExitStack() as cuts, gap(world, 2):
         for one, other in (
-            (owner.place, state), (roles.apis[1].place, state), (queueing.place, measured.store.place),
+            (owner.place, state), (roles.apis[1].place, state), (queueing.place, world.store.place),
             (blind.place, roles.centre.place),
         ):  # fmt: skip
-            cuts.enter_context(measured.cut(one, other))
+            cuts.enter_context(world.cut(one, other))
         began = time.monotonic()
         asked = beside.submit(seconds_until_refused, roles, 1)
         eventually(lambda: holds(heir), 20, every=0.2)
@@ -260,9 +258,9 @@ def test_links_are_cut_for_longer_than_a_lease(measured: World) -> None:
     healed = time.monotonic()
     eventually(lambda: answers(roles, 1), 20)
     back = time.monotonic() - healed
-    percent = complete(measured)
+    percent = complete(world)
     eventually(lambda: not roles.unrelieved(), RELIEF)
-    raised = roles.raised(measured.began)
+    raised = roles.raised(world.began)
     assert len(raised) == len(set(raised)), raised
     assert {one for one in raised if one[0].startswith("host")} == alarmed
     assert {rule for rule, _ in raised} <= {"host-unreachable", "target-down", "target-silent"}, raised
@@ -272,19 +270,35 @@ def test_links_are_cut_for_longer_than_a_lease(measured: World) -> None:
           f"after {refused[0]:.1f} s, then {refused[1]:.1f} s, and answers {back:.1f} s after the cut")  # fmt: skip
 
 
-def test_a_cloud_out_of_sight_is_our_own_link(measured: World) -> None:
-    if measured.net is None:
+def a_cloud_out_of_sight_is_our_own_link(world: World) -> None:
+    if world.net is None:
         require("namespaces", None, "links are cut between network namespaces, which cannot be made here")
-    roles = measured.roles
+    roles = world.roles
     assert isinstance(roles.centre.place, Machine)
-    with measured.net.unplugged(roles.centre.place):
+    with world.net.unplugged(roles.centre.place):
         eventually(lambda: ("own-link-lost", PLATFORM) in roles.unrelieved(), 20)
         with roles.call() as client:
             assert {row["host.state"] for row in rows(client("cloudhost/search"))} == {"1"}
     eventually(lambda: not roles.unrelieved(), RELIEF)
-    raised = roles.raised(measured.began)
+    raised = roles.raised(world.began)
     assert raised.count(("own-link-lost", PLATFORM)) == 1
     assert [one for one in raised if one[0].startswith("host")] == []
+
+
+STORIES = (
+    each_part_may_die,
+    an_outage_is_one_alarm_though_two_watch_and_one_of_them_dies,
+    links_are_cut_for_longer_than_a_lease,
+    a_cloud_out_of_sight_is_our_own_link,
+)
+
+
+def test_the_product_on_many_machines(world: World, subtests: pytest.Subtests) -> None:
+    """One test, for machines take long to start, and the stories of one must not be told twice at the same time."""
+    for story in STORIES:
+        with subtests.test(story.__name__):
+            settle(world)
+            story(world)
 
 
 def seconds_until_refused(roles: Roles, api: int) -> list[float]:

@@ -51,6 +51,20 @@ def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Dat
     assert tenants(database) == 1
 
 
+def test_those_who_found_it_at_once_see_each_other(database: Database) -> None:
+    meeting = Barrier(THREADS)
+
+    def found(_: int) -> None:
+        meeting.wait()
+        with database.founding() as session:
+            if session.get(Tenant, "first") is None:
+                session.add(Tenant(id="first", name="first", created_at=NOW))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(found, range(THREADS)))
+    assert tenants(database) == 1
+
+
 def test_a_read_transaction_cannot_write(database: Database) -> None:
     with database.platform() as session, pytest.raises(DBAPIError):
         session.execute(insert(Tenant).values(id="x", name="x", description="", created_at=NOW))
