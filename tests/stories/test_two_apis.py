@@ -9,6 +9,7 @@ import base64
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +85,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory, postgresql: Server) -> Iterat
 
         started(Process(place("centre"), "sim", "serve", *SIZE, "--token", token, "--data-dir", str(folder)))
         apis = [Product(place(f"api-{number}"), role="api", **shared) for number in (1, 2)]
-        for api in apis:
-            started(api)
-        started(Process(place("collector"), "collector", **shared))
-        started(Process(place("aggregator"), "aggregator", **shared))
+        others = [Process(place(name), name, **shared) for name in ("collector", "aggregator")]
+        with ThreadPoolExecutor(2) as starting:
+            list(starting.map(started, [*apis, *others]))
         made = Pair(apis, folder, parts.enter_context(closing(Database(database))))
         eventually(lambda: made.connected() == HOSTS, FEW)
         yield made

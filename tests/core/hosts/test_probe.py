@@ -87,6 +87,6 @@ def test_many_that_hang_are_asked_at_once() -> None:
     with ExitStack() as stack:
         hung = [stack.enter_context(listener(None)) for _ in range(100)]
         began = time.monotonic()
-        answers = probe({address: [f"http://{address}/"] for address in hung}, 0.5)
-        assert time.monotonic() - began < 5
+        answers = probe({address: [f"http://{address}/"] for address in hung}, 2)
+        assert time.monotonic() - began < 20
     assert set(answers.values()) == {Probe.ACCEPTS}
