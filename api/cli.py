@@ -69,8 +69,9 @@ def _version(*, version: Annotated[bool, typer.Option("--version", help="Show th
 def up() -> None:
     """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
     settings = settings_in_force()
-    from api.greeting import greet  # bad settings and other commands need not wait for these
-    from api.up import running
+    with cli_roles.loading():
+        from api.greeting import greet  # bad settings and other commands need not wait for these
+        from api.up import running
 
     cli_roles.keep_up(settings, running, greet)
 

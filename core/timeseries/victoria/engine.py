@@ -15,8 +15,9 @@ What the server does not do for us:
 * What it acknowledged is not to be seen yet: every write is followed by a flush of the buffers of each node. That is
   all for a single node. The vminsert of a cluster has passed on nothing when it answers, so that a write to a cluster
   is acknowledged when it was read again (`receipt`): the vmstorage nodes are flushed and asked until they show it. One
-  that does not show within `_LOOKS` looks is not acknowledged, and its caller sends it again later. Nodes that are not
-  named show it by themselves some seconds later, and their deaths are not noticed.
+  that does not show within `_LONGEST` seconds is not acknowledged, and its caller sends it again later. A look that
+  fails shows nothing: after a restart of a vmstorage, vmselect 1.79 fails until it has tried all its old connections.
+  Nodes that are not named show it by themselves some seconds later, and their deaths are not noticed.
 * It tells of no point that it throws away: those out of its retention (`-retentionPeriod`, one for all levels: as long
   as the longest level is kept; one that is shorter is told of at the start), in the far future, or with unreadable
   numbers. None is ever sent, but the first kind, and that is what retention means.
@@ -42,7 +43,7 @@ from core.timeseries.served.labels import name
 from core.timeseries.served.lineprotocol import LineProtocol
 from core.timeseries.served.tables import FAR_FUTURE, Rows, Selection, Table, chained
 from core.timeseries.served.transport import Transport, gzipped
-from core.timeseries.store import Floats, Level, StoreUnavailable
+from core.timeseries.store import Floats, Level, StoreDenied, StoreUnavailable
 from core.timeseries.victoria import exact, nodes
 from core.timeseries.victoria.receipt import Receipt, receipts
 from core.timeseries.victoria.replay import Replay
@@ -54,6 +55,7 @@ _GROUP: Final = 300_000
 _EARLIEST: Final = 1_000_000_000
 _AHEAD: Final = 2 * 86_400.0
 _LONGEST_QUERY: Final = 12_000
+_LONGEST: Final = 20.0
 _LOOKS: Final = 200
 _BETWEEN_LOOKS: Final = 0.1
 _SHORTEST_KEPT: Final = 86_400.0
@@ -124,6 +126,7 @@ class Victoria:
 
     def _acknowledge(self, expected: list[Receipt]) -> None:
         """Until everything can be read, what had to be sent again included. Raises StoreUnavailable."""
+        until = self._clock.monotonic() + _LONGEST
         for wait in chain((self._place.settle,), repeat(_BETWEEN_LOOKS, _LOOKS)):
             if self._place.nodes is not None:
                 self._pause(wait)
@@ -132,6 +135,8 @@ class Victoria:
             expected = [receipt for receipt in expected if not self._shown(receipt)]
             if not expected:
                 return
+            if self._clock.monotonic() > until:
+                break
         raise StoreUnavailable(f"{_STORE}: what {self._place.write} took cannot be read at {self._place.read}")
 
     def _flush(self) -> None:
@@ -141,7 +146,12 @@ class Victoria:
     def _shown(self, receipt: Receipt) -> bool:
         wanted = receipt.selection
         selector = (series if receipt.every else first)(self._place.prefix, wanted)
-        body = self._export(selector, int(receipt.ticks.min()), int(receipt.ticks.max()))
+        try:
+            body = self._export(selector, int(receipt.ticks.min()), int(receipt.ticks.max()))
+        except StoreDenied:
+            raise
+        except StoreUnavailable:
+            return False
         return receipt.shown_by(rows(body, self._place.prefix, wanted, wanted.fields))
 
     def read(self, selection: Selection, start: int, end: int) -> Rows:
