@@ -27,7 +27,8 @@ from core.drivers.simulated.datacentre import DataCentre
 from core.drivers.simulated.faults import EVERYTHING, Action, Fault
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.network import SimulatedNetwork
-from core.drivers.simulated.shared import FILE, PATIENCE, SharedFleet, Whereabouts, open_or_forget
+from core.drivers.simulated.shared import FILE, SharedFleet, Whereabouts, open_or_forget
+from core.drivers.simulated.shared_file import PATIENCE
 from core.errors import Conflict, Invalid, NotFound
 from core.errors import Fault as Refusal
 
@@ -127,10 +128,6 @@ class SimulatedCloud:
     def resize(self, vm: str, *, vcpus: int, memory_mb: int) -> None:
         """Invalid: no such VM or size. Conflict: its host has not enough left."""
         self.change(lambda fleet, at: fleet.resize(vm, vcpus=vcpus, memory_mb=memory_mb, at=at))
-
-    def homes(self) -> Mapping[str, str]:
-        """Host id by VM id."""
-        return {vm.id: vm.host_id for vm in self.status().vms}
 
     def status(self) -> Status:
         ports = self.whereabouts.ports

@@ -208,7 +208,7 @@ def test_the_simulation_is_a_power_controller(cloud: SimulatedCloud) -> None:
     assert power.look([HOST]) == {HOST: Power.OFF}
     assert not tcp(cloud)
     assert power.place({vm: "host-sim-002", "vm-elsewhere": HOST}) == {}
-    assert cloud.homes()[vm] == "host-sim-002"
+    assert {one.id: one.host_id for one in cloud.status().vms}[vm] == "host-sim-002"
     other = cloud.centre.vms[cloud.centre.hosts[1].vms[0]].id
     assert "is down" in power.place({other: HOST})[other]
 

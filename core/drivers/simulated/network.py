@@ -22,7 +22,7 @@ from core.drivers.simulated.compute import World
 from core.drivers.simulated.faults import Deed
 from core.drivers.simulated.fleet import Fleet
 from core.drivers.simulated.network_states import dump, load
-from core.drivers.simulated.shared import open_shared
+from core.drivers.simulated.shared_file import SharedFile
 from core.network.desired import Desired, Leg, Listener, NicState, Node, NodeState, RouterState, Target
 from core.network.node_rows import NodeType
 from core.network.packets import Packet, enters, leg_of
@@ -67,9 +67,7 @@ class SimulatedNetwork:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, Node], _Held] = {}
         self._failing: set[str] = set()
-        self._seen: int | None = None
-        self._file = open_shared(file)
-        self._file.executescript(_SCHEMA)
+        self._file = SharedFile(file, _SCHEMA)
         self._follow()
 
     def close(self) -> None:
@@ -188,24 +186,17 @@ class SimulatedNetwork:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """What could not be saved is forgotten: all is read anew."""
-        self._file.execute("BEGIN IMMEDIATE")
+        """What was done in part is forgotten: all is read anew."""
         try:
-            self._follow()
-            yield
-            self._file.execute("COMMIT")
+            with self._file.transaction():
+                self._follow()
+                yield
         except BaseException:
-            self._seen = None
-            if self._file.in_transaction:
-                self._file.execute("ROLLBACK")
+            self._file.forget()
             raise
 
     def _follow(self) -> None:
-        """What another process has changed is read."""
-        version: int = self._file.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._seen:
-            self._recall()
-            self._seen = version
+        self._file.follow(self._recall)
 
     def _recall(self) -> None:
         self._held.clear()

@@ -8,7 +8,6 @@ before, and nobody has seen the act.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,12 +23,11 @@ from core.clock import Clock
 from core.drivers.simulated import datacentre
 from core.drivers.simulated.compute import Act
 from core.drivers.simulated.fleet import Fleet
+from core.drivers.simulated.shared_file import PATIENCE, SharedFile
 from core.errors import NotFound
 
 T = TypeVar("T")
 FILE: Final = "simulation.db"
-PATIENCE: Final = 10.0
-"""Seconds that an act waits for those of other processes."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS centre (
     one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, hosts INTEGER NOT NULL, vms INTEGER NOT NULL,
@@ -54,12 +52,9 @@ class SharedFleet:
 
     def __init__(self, file: Path, clock: Clock) -> None:
         """Raises sqlite3.Error, OSError when the file cannot be used."""
-        self._file = file
         self._clock = clock
         self._lock = threading.RLock()
-        self._truth = open_shared(file)
-        self._truth.execute(_SCHEMA)
-        self._seen: int | None = None
+        self._truth = SharedFile(file, _SCHEMA)
         self._fleet: Fleet | None = None
         self._whereabouts = Whereabouts()
 
@@ -95,15 +90,16 @@ class SharedFleet:
         ValueError: VMs without hosts."""
         fresh = Fleet(datacentre.build(seed, hosts, vms))
         with self._turn(PATIENCE):
+            forgotten = None
             try:
-                self._follow()
-                known = self._fleet
+                self._truth.follow(self._recall)
             except _BROKEN as problem:
-                known = None
-                _log.warning("simulation_forgotten", file=str(self._file), reason=str(problem))
-            if known is None or _identity(known) != _identity(fresh):
-                if known is not None:
-                    _log.warning("simulation_forgotten", file=str(self._file), reason="it is of another seed or size")
+                self._fleet, forgotten = None, str(problem)
+            if self._fleet is not None and _identity(self._fleet) != _identity(fresh):
+                self._fleet, forgotten = None, "it is of another seed or size"
+            if forgotten is not None:
+                _log.warning("simulation_forgotten", file=str(self._truth.path), reason=forgotten)
+            if self._fleet is None:
                 self._save(fresh, self._whereabouts)
 
     def serve(self, whereabouts: Whereabouts) -> None:
@@ -115,46 +111,31 @@ class SharedFleet:
 
     @contextmanager
     def _turn(self, within: float) -> Iterator[None]:
-        """Alone with the file. What could not be saved is forgotten: the copy is read anew."""
+        """Alone with the file, of all threads and processes."""
         if not self._lock.acquire(timeout=within):
-            raise TimeoutError(f"{self._file} was not to be had in {within:g} seconds")
+            raise TimeoutError(f"{self._truth.path} was not to be had in {within:g} seconds")
         try:
-            self._truth.execute(f"PRAGMA busy_timeout = {int(within * 1000)}")
-            try:
-                self._truth.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as problem:
-                raise TimeoutError(f"{self._file} was not to be had in {within:g} seconds: {problem}") from None
-            try:
+            with self._truth.transaction(within):
                 yield
-                self._truth.execute("COMMIT")
-            except BaseException as problem:
-                if self._truth.in_transaction:
-                    self._truth.execute("ROLLBACK")
-                if isinstance(problem, sqlite3.Error):
-                    self._seen = None
-                raise
         finally:
             self._lock.release()
 
     def _present(self) -> Fleet:
         """The copy, as the file is now. Raises NotFound when there is no data centre in it."""
-        self._follow()
+        self._truth.follow(self._recall)
         if self._fleet is None:
-            raise NotFound("simulated data centre", str(self._file.parent))
+            raise NotFound("simulated data centre", str(self._truth.path.parent))
         return self._fleet
 
-    def _follow(self) -> None:
-        version: int = self._truth.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen:
-            return
+    def _recall(self) -> None:
         row = self._truth.execute("SELECT seed, hosts, vms, address, ports, fleet FROM centre").fetchone()
-        if row is not None:
-            seed, hosts, vms, address, ports, dumped = row
-            fleet = Fleet(self._centre(seed, hosts, vms))
-            if not fleet.restore(orjson.loads(dumped)):
-                raise ValueError("it was written by another version")
-            self._fleet, self._whereabouts = fleet, Whereabouts(address, orjson.loads(ports))
-        self._seen = version
+        if row is None:
+            return
+        seed, hosts, vms, address, ports, dumped = row
+        fleet = Fleet(self._centre(seed, hosts, vms))
+        if not fleet.restore(orjson.loads(dumped)):
+            raise ValueError("it was written by another version")
+        self._fleet, self._whereabouts = fleet, Whereabouts(address, orjson.loads(ports))
 
     def _centre(self, seed: int, hosts: int, vms: int) -> datacentre.DataCentre:
         if self._fleet is not None and _identity(self._fleet) == (seed, hosts, vms):
@@ -178,16 +159,6 @@ def open_or_forget(file: Path, clock: Clock) -> SharedFleet:
         _log.warning("simulation_forgotten", file=str(file), reason=str(problem))
         file.unlink()
         return SharedFleet(file, clock)
-
-
-def open_shared(file: Path) -> sqlite3.Connection:
-    """A private file that processes share: no write-ahead log, for its reset is not safe with several writers in the
-    versions of SQLite that are about (https://sqlite.org/wal.html). Raises OSError, sqlite3.Error."""
-    if not file.exists():  # otherwise closing it would release this process's locks on it
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    opened = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    opened.execute("PRAGMA journal_mode = TRUNCATE")
-    return opened
 
 
 def _identity(fleet: Fleet) -> tuple[int, int, int]:
