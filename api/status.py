@@ -27,7 +27,7 @@ def status_server(listener: socket.socket) -> BackgroundServer:
 
 def routes(registry: CollectorRegistry, more: Callable[[], bytes] = bytes) -> list[Route]:
     """`more` gives text that follows that of the registry."""
-    return [Route("/metrics", _metrics(registry, more)), Route("/health", _health)]
+    return [Route("/metrics", _metrics(registry, more)), HEALTH]
 
 
 def _metrics(registry: CollectorRegistry, more: Callable[[], bytes]) -> Callable[[Request], Response]:
@@ -44,3 +44,6 @@ def _metrics(registry: CollectorRegistry, more: Callable[[], bytes]) -> Callable
 
 async def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+HEALTH: Final = Route("/health", _health)

@@ -1,11 +1,12 @@
-"""Small private files: written whole or not at all, readable by their owner only.
+"""Small private files: written whole or not at all, readable by their owner only; and files that one process holds.
 
 The worst moment is a crash between the first and the last byte: a new file stands under another name until it is
-complete and on the disk. Two processes that start at once: `create_private` lets exactly one of them win.
+complete and on the disk. Two processes that start at once: `create_private` and `hold` let exactly one of them win.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,18 @@ def create_private(path: Path, text: str) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def hold(path: Path) -> int | None:
+    """A descriptor of the file, which is nobody else's until it is closed or its process has died, however it died.
+    None: another process holds it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
 
 
 @contextmanager

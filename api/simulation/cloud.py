@@ -7,7 +7,6 @@ all. A fault is saved before it is acknowledged.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -31,6 +30,7 @@ from core.drivers.simulated.shared import FILE, SharedFleet, Whereabouts, open_o
 from core.drivers.simulated.shared_file import PATIENCE
 from core.errors import Conflict, Invalid, NotFound
 from core.errors import Fault as Refusal
+from core.files import hold
 
 T = TypeVar("T")
 NETWORK_FILE: Final = "simulation-network.db"
@@ -175,10 +175,10 @@ def served(
     """Its pages are there inside the block. Raises ValueError for VMs without hosts, Conflict when another process
     serves the data centre of this folder, OSError when sockets or files cannot be had."""
     with ExitStack() as parts:
-        try:
-            parts.enter_context(_held(folder / _SERVED))
-        except BlockingIOError:
-            raise Conflict("simulated data centre", str(folder), "is served by another process") from None
+        held = hold(folder / _SERVED)
+        if held is None:
+            raise Conflict("simulated data centre", str(folder), "is served by another process")
+        parts.callback(os.close, held)
         shared = parts.enter_context(closing(open_or_forget(folder / FILE, clock)))
         shared.begin(seed, hosts, vms)
         network = parts.enter_context(closing(SimulatedNetwork(shared, folder / NETWORK_FILE)))
@@ -199,17 +199,6 @@ def attached(folder: Path, clock: Clock) -> Iterator[SimulatedCloud]:
         shared.ask(lambda *_: None)
         network = parts.enter_context(closing(SimulatedNetwork(shared, folder / NETWORK_FILE)))
         yield SimulatedCloud(shared, network)
-
-
-@contextmanager
-def _held(file: Path) -> Iterator[None]:
-    """Raises BlockingIOError when another process holds it."""
-    opened = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(opened)
 
 
 def _place(fleet: Fleet, homes: Mapping[str, str], at: float) -> Mapping[str, str]:

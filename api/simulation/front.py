@@ -10,7 +10,6 @@ import resource
 import socket
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -36,7 +35,6 @@ class Front:
         self._address = address
         self._pages: Pages | None = None
         self._exporters: list[Exporter] = []
-        self._following: asyncio.Task[None] | None = None
         self._turning = asyncio.Lock()
         self._loop = LoopThread("simulation")
 
@@ -44,10 +42,10 @@ class Front:
         """Raises OSError when sockets cannot be had."""
         self._loop.start()
         self._loop.do(self._open())
+        self._loop.repeat(_LOOK_EVERY, self._keep_up)
 
     def stop(self) -> None:
-        self._loop.do(self._close())
-        self._loop.stop()
+        self._loop.stop(self._close())
 
     def follow(self) -> None:
         """Every socket is as its host is when this returns."""
@@ -66,24 +64,17 @@ class Front:
         ports = {host.id: exporter.port for host, exporter in zip(hosts, self._exporters, strict=True)}
         await self._follow()
         self._shared.serve(Whereabouts(self._address, ports))
-        self._following = asyncio.create_task(self._keep_following())
 
     async def _close(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._following
         for exporter in self._exporters:
             exporter.close()
         await asyncio.sleep(0)
 
-    async def _keep_following(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            try:
-                await self._follow()
-            except (OSError, sqlite3.Error) as problem:
-                _log.warning("simulation_not_followed", reason=str(problem))
+    async def _keep_up(self) -> None:
+        try:
+            await self._follow()
+        except (OSError, sqlite3.Error) as problem:
+            _log.warning("simulation_not_followed", reason=str(problem))
 
     async def _follow(self) -> None:
         async with self._turning:

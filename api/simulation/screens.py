@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -62,16 +61,14 @@ class Screens:
         self._keys = keys
         self._screens: dict[VmAt, _Screen] = {}
         self._opening = asyncio.Lock()
-        self._looking: asyncio.Task[None] | None = None
         self._loop = LoopThread("screens")
 
     def start(self) -> None:
         self._loop.start()
-        self._loop.do(self._begin())
+        self._loop.repeat(_LOOK_EVERY, self._look)
 
     def stop(self) -> None:
-        self._loop.do(self._close())
-        self._loop.stop()
+        self._loop.stop(self._close())
 
     # --- core.drivers.simulated.compute.Consoles
 
@@ -87,14 +84,7 @@ class Screens:
 
     # --- on the loop
 
-    async def _begin(self) -> None:
-        self._looking = asyncio.create_task(self._keep_looking())
-
     async def _close(self) -> None:
-        assert self._looking is not None
-        self._looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._looking
         for shown in self._screens.values():
             await shown.close()
         self._screens.clear()
@@ -112,18 +102,17 @@ class Screens:
             known.used_at = now
             return known.port
 
-    async def _keep_looking(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            if not self._screens:
-                continue
-            try:
-                dark = self._dark(tuple(self._screens))
-            except (OSError, sqlite3.Error, Fault) as problem:
-                _log.warning("simulation_not_followed", reason=str(problem))
-                continue
-            for at in (*dark, *self._unused() - dark):
-                await self._screens.pop(at).close()
+    async def _look(self) -> None:
+        """Whether somebody has a screen that is dark, or of use to nobody."""
+        if not self._screens:
+            return
+        try:
+            dark = self._dark(tuple(self._screens))
+        except (OSError, sqlite3.Error, Fault) as problem:
+            _log.warning("simulation_not_followed", reason=str(problem))
+            return
+        for at in dark | self._unused():
+            await self._screens.pop(at).close()
 
     def _dark(self, shown: Sequence[VmAt]) -> set[VmAt]:
         return self._world.ask(lambda fleet, _: {at for at in shown if not _is_on(fleet, at)})

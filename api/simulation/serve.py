@@ -14,12 +14,12 @@ from pathlib import Path
 
 import orjson
 from fastapi import FastAPI
-from starlette.responses import PlainTextResponse
 
 from api.serving import BackgroundServer, listen
 from api.simulation.cloud import SimulatedCloud, served
 from api.simulation.control import create_router, targets
 from api.simulation.exporter import LOOPBACK
+from api.status import HEALTH
 from core.clock import SystemClock
 from core.errors import Unauthorised
 
@@ -46,7 +46,7 @@ def serving(
         simulation = parts.enter_context(served(seed, hosts, vms, folder, SystemClock(), address))
         app = FastAPI(title="Simulated data centre", openapi_url=None)
         app.include_router(create_router(simulation, lambda given: _authorise(given, opened)))
-        app.add_route("/health", lambda _request: PlainTextResponse("ok\n"))
+        app.router.routes.append(HEALTH)
         server = BackgroundServer("simulation-control", app, [listen(address, port)])
         server.start()
         parts.callback(server.stop)

@@ -77,7 +77,7 @@ def reset_password(at: Context, ref: VmRef) -> NewPassword:
 
 def _websocket(base_url: str) -> str:
     """ws for http, wss for https (RFC 6455, section 3)."""
-    return base_url.replace("http", "ws", 1) if base_url.startswith("http") else base_url
+    return base_url.replace("http", "ws", 1)
 
 
 def _set(at: Context, vm_id: str, password: str) -> None:

@@ -169,7 +169,8 @@ def record_health(session: PlatformSession, health: Mapping[str, bool]) -> None:
         before = session.execute(named).all()
         for healthy in (True, False):
             news = [id_ for id_, seen in before if health[id_] is healthy and seen is not healthy]
-            written(session, update(BackEnd).where(BackEnd.id.in_(news)).values(healthy=healthy))
+            if news:
+                written(session, update(BackEnd).where(BackEnd.id.in_(news)).values(healthy=healthy))
 
 
 def forget_health(session: Session, balancer_id: str) -> None:

@@ -1,11 +1,11 @@
-"""One writing process per folder: an advisory lock that the kernel drops when its holder dies, however it dies."""
+"""One writing process per folder."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
+from core.files import hold
 from core.timeseries.store import StoreUnavailable
 
 
@@ -14,13 +14,11 @@ class WriterLock:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "writer.lock"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(self._file, 32).decode("ascii", "replace").strip()
-            os.close(self._file)
-            raise StoreUnavailable(f"{folder} is being written by process {holder or 'unknown'}") from error
+        held = hold(path)
+        if held is None:
+            holder = path.read_bytes()[:32].decode("ascii", "replace").strip()
+            raise StoreUnavailable(f"{folder} is being written by process {holder or 'unknown'}")
+        self._file = held
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode("ascii"), 0)
 
