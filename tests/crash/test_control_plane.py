@@ -24,7 +24,6 @@ from tests.support.product import Product
 from tests.support.real import eventually
 
 KILLS = int(os.environ.get("STARVC_KILLS", "2"))
-ENOUGH_FOR_CLONES = 10
 CLIENTS, HOSTS, VMS = 4, 2, 2
 AFTER_A_KILL = {
     TaskState.SUCCEEDED, TaskState.FAILED, TaskState.LOST, TaskState.TIMED_OUT, TaskState.ABORTED, TaskState.CANCELLED,
@@ -40,6 +39,14 @@ def killed_while_used(product: Product, tenant: Tenant, seed: int) -> list[Told]
     return told
 
 
+def a_clone(product: Product, tenant: Tenant) -> Told:
+    """Asked for whatever chance will bring: there is one in every run."""
+    told = Told()
+    with product.client(tenant.token) as client:
+        told.note("cloudvm/create", client("cloudvm/create", tenant.wish_for_clone))
+    return told
+
+
 @pytest.mark.timeout(60 + 30 * KILLS)
 def test_kill_9_leaves_no_lock_quota_or_address_behind(tmp_path: Path, database_url: str) -> None:
     settings = {"sim_hosts": HOSTS, "sim_vms": VMS, "agent": "false", "scrape_interval": 5}
@@ -51,6 +58,7 @@ def test_kill_9_leaves_no_lock_quota_or_address_behind(tmp_path: Path, database_
         try:
             product.start()
             tenant = a_tenant(product)
+            told.append(a_clone(product, tenant))
             for kill in range(KILLS):
                 told += killed_while_used(product, tenant, kill)
                 product.start()
@@ -64,7 +72,7 @@ def test_kill_9_leaves_no_lock_quota_or_address_behind(tmp_path: Path, database_
             ends = Counter(session.scalars(select(Task.state)))
             opened = session.execute(select(Task.arguments, Task.state).where(Task.kind == "vm.open")).all()
     clones = Counter(state for arguments, state in opened if "template" in arguments)
-    assert clones or KILLS < ENOUGH_FOR_CLONES
+    assert clones
     assert set(ends) <= AFTER_A_KILL
     assert [line for one in told for line in one.broken] == []
     assert product.errors() == []

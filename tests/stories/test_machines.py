@@ -7,9 +7,7 @@ STARVC_MACHINES_MINUTES makes a long story of it.
 
 from __future__ import annotations
 
-import base64
 import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +30,7 @@ from tests.support.postgres import Restartable, Server
 from tests.support.process import Process
 from tests.support.product import rows
 from tests.support.real import HERE, Place, eventually, require
-from tests.support.roles import Roles, completeness, metric
+from tests.support.roles import Roles, completeness, keys, metric
 from tests.support.stores import Running
 
 HOSTS, VMS, LEASE = 6, 18, 4.0
@@ -90,8 +88,7 @@ def world(
         url, token = store_url(request.param, store), new_token(Role.PLATFORM)
         shared = {
             "database_url": database, "store": url, "store_token": stores.influx_token(), "platform_token": token,
-            "token_key": base64.b64encode(secrets.token_bytes(32)).decode(),
-            "sealing_keys": base64.b64encode(secrets.token_bytes(32)).decode(),
+            **keys(),
             "scrape_interval": interval, "lease_seconds": LEASE, "agent": "false",
         }  # fmt: skip
 

@@ -5,8 +5,6 @@ VMs run on elsewhere.
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +27,7 @@ from tests.support.postgres import Server
 from tests.support.process import Process
 from tests.support.product import Product, rows
 from tests.support.real import eventually
+from tests.support.roles import keys
 
 HOSTS, VMS, CLIENTS, FEW = 3, 3, 4, 30.0
 SIZE = ("--hosts", str(HOSTS), "--vms", str(VMS))
@@ -69,8 +68,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, postgresql: Server) -> Iterat
         database = parts.enter_context(postgresql.database())
         shared = {
             "database_url": database, "store": f"victoria+{store.url}", "platform_token": token, "agent": "false",
-            "token_key": base64.b64encode(secrets.token_bytes(32)).decode(),
-            "sealing_keys": base64.b64encode(secrets.token_bytes(32)).decode(),
+            **keys(),
             "sim_dir": folder, "sim_task_seconds": 0.1, "task_heartbeat": 0.5, "task_server_timeout": 2,
             "scrape_interval": 1, "lease_seconds": 4,
         }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -27,6 +29,11 @@ from tests.support.process import Process, inject
 from tests.support.product import rows
 
 Span = tuple[float, float]
+
+
+def keys() -> dict[str, object]:
+    """Settings that processes must share: those under which tokens are hashed and secrets sealed."""
+    return {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("token_key", "sealing_keys")}
 
 
 @dataclass
