@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -21,14 +21,14 @@ from api.wire.frame import Services
 from core.clock import VirtualClock
 from core.compute import models
 from core.compute.inventory import ensure_host, ensure_vms
-from core.db.engine import open_database
+from core.db.engine import Database
 from core.drivers.simulated.compute import SimulatedCompute
 from core.settings import Settings
 from core.tasks.context import Runtime
 from core.tasks.engine import TaskEngine
 from core.tenancy.tokens import ensure_platform_token
 from core.timeseries.embedded.store import EmbeddedStore
-from tests.conftest import NewState
+from tests.conftest import NewDatabase
 from tests.support.inventory import a_host, a_vm
 from tests.support.world import MemoryWorld, fill_inventory
 
@@ -94,27 +94,26 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture
-def make_cloud(tmp_path: Path, new_state: NewState, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
+def make_cloud(tmp_path: Path, new_state: NewDatabase, portal: BlockingPortal) -> Iterator[Callable[..., Cloud]]:
     with ExitStack() as clouds:
 
         def make(**settings: object) -> Cloud:
-            here = {"data_dir": tmp_path, "database_url": new_state(tmp_path), "timezone": "Asia/Shanghai"}
-            chosen = Settings(**{**here, **settings})  # type: ignore[arg-type]
-            return clouds.enter_context(a_cloud(chosen, portal))
+            chosen = Settings(**{"data_dir": tmp_path, "timezone": "Asia/Shanghai", **settings})  # type: ignore[arg-type]
+            return clouds.enter_context(a_cloud(chosen, new_state(), portal))
 
         yield make
 
 
 @contextmanager
-def a_cloud(settings: Settings, portal: BlockingPortal) -> Iterator[Cloud]:
-    """On the database of the settings, which has its tables already; all of it is closed at the end."""
-    made = _cloud(settings, portal)
+def a_cloud(settings: Settings, database: Database, portal: BlockingPortal) -> Iterator[Cloud]:
+    """On a database that has its tables already and is its lender's; all else is closed at the end."""
+    url = database.url.render_as_string(hide_password=False)
+    made = _cloud(replace(settings, database_url=url, platform_token=PLATFORM_TOKEN), database, portal)
     try:
         yield made
     finally:
         made.engine.stop()
         made.store.close()
-        made.services.database.close()
 
 
 @pytest.fixture
@@ -122,17 +121,15 @@ def cloud(make_cloud: Callable[..., Cloud]) -> Cloud:
     return make_cloud()
 
 
-def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
-    settings_with_token = Settings(**{**_values(settings), "platform_token": PLATFORM_TOKEN})
+def _cloud(settings: Settings, database: Database, portal: BlockingPortal) -> Cloud:
     clock = VirtualClock()
-    database = open_database(settings)
     store = EmbeddedStore(settings.data_dir / "series")
     with database.platform(write=True) as session:
-        ensure_platform_token(session, settings_with_token, clock.now())
+        ensure_platform_token(session, settings, clock.now())
         models.seed(session)
     world = MemoryWorld(clock)
-    engine = TaskEngine(Runtime(database, SimulatedCompute(world, 0), clock, settings_with_token))
-    services = Services(database, store, clock, settings_with_token, engine)
+    engine = TaskEngine(Runtime(database, SimulatedCompute(world, 0), clock, settings))
+    services = Services(database, store, clock, settings, engine)
     app = create_wire(services)
     transport = InProcess(app, portal)
     platform = StarVCenter("http://cloud", PLATFORM_TOKEN, transport=transport)
@@ -149,10 +146,6 @@ def _cloud(settings: Settings, portal: BlockingPortal) -> Cloud:
     clients = (StarVCenter("http://cloud", who["app.token"], transport=transport) for who in (alice, bob))
     ids = (alice["app.id"], bob["app.id"])
     return Cloud(services, app, transport, platform, *clients, *ids, clock, store, world, engine)
-
-
-def _values(settings: Settings) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
 
 
 Command = Callable[..., Result]

@@ -12,11 +12,10 @@ from __future__ import annotations
 import logging
 import os
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -38,9 +37,9 @@ from core.db.engine import METADATA
 from core.settings import Settings
 from core.tasks.rows import TaskState
 from tests.api.conftest import Cloud, a_cloud
+from tests.conftest import shelf_of
 from tests.support.furnished import furnish
 from tests.support.guesses import Request, drawn, requests
-from tests.support.postgres import Server
 from tests.support.state import KINDS
 
 CASES: Final = int(os.environ.get("STARVC_FUZZ_CASES", "350"))
@@ -208,17 +207,11 @@ def new_cloud(kind: str, request: pytest.FixtureRequest, tmp_path: Path, portal:
 
     @contextmanager
     def make() -> Iterator[Cloud]:
-        with ExitStack() as stack:
-            folder = tmp_path / str(next(folders))
-            folder.mkdir()
-            if kind == "sqlite":
-                shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "starvc.db")
-                url = None
-            else:
-                server: Server = request.getfixturevalue("postgresql")
-                url = stack.enter_context(server.database(request.getfixturevalue("migrated_postgresql")))
-            settings = Settings(data_dir=folder, timezone="Asia/Shanghai", database_url=url, request_rate=0)
-            yield stack.enter_context(a_cloud(settings, portal))
+        folder = tmp_path / str(next(folders))
+        folder.mkdir()
+        settings = Settings(data_dir=folder, timezone="Asia/Shanghai", request_rate=0)
+        with shelf_of(kind, request).lend() as database, a_cloud(settings, database, portal) as made:
+            yield made
 
     return make
 

@@ -60,8 +60,10 @@ def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     assert set(METADATA.tables) < table_names(database_url)
 
 
-def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
-    engine = create_engine(database.url)
+def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    database = Database(database_url)
+    database.migrate()
+    engine = create_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
