@@ -5,13 +5,16 @@ Persistent queues on PyPI were looked at: none is bounded by bytes, and none tel
 
 Worst moments: a kill between the store's acknowledgement and `done` (the batch is written again, which changes nothing
 in a store); a flipped bit (zlib's checksum finds it: that batch is lost, counted, and the next one follows); a file
-that is no database any more (it is put aside under another name, and an empty queue begins); a full disk (what cannot
-be queued is counted as lost; what is queued stays).
+that is no database any more, at the start or in the middle (it is put aside under another name for `sqlite3 .recover`,
+what it held is counted, and an empty queue begins); a full disk (what cannot be queued is counted as lost; what is
+queued stays).
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +27,9 @@ from collector.spool import Batch, points
 
 log = structlog.get_logger(__name__)
 
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY: Final = 0xFF
+"""The bits of an error code that name its kind."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT, points INTEGER NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS body (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -48,22 +54,16 @@ class DiskQueue:
 
     def __init__(self, path: Path, limit: int) -> None:
         """Raises QueueInUse; OSError when the file cannot be written."""
-        self._limit = limit
+        self._path, self._limit = path, limit
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = _opened(path)
-        total = "SELECT coalesce(sum(points), 0), coalesce(sum(size), 0) FROM batch"
-        self._points, self._size = self._connection.execute(total).fetchone()
+        self._connection, self._points, self._size = _opened(path)
         self._head: tuple[_Entry, Batch] | None = None
         self._tell()
 
     def put(self, batch: Batch) -> None:
         body = pack(batch)
         try:
-            leaving = self._oldest(self._size + len(body) - self._limit)
-            with self._connection:
-                for entry in leaving:
-                    self._delete(entry)
-                self._insert(points(batch), body)
+            leaving = self._stored_or_anew(points(batch), body)
         except sqlite3.DatabaseError as error:
             metrics.DROPPED.labels("queue_failed").inc(points(batch))
             log.warning("samples cannot be queued and are lost", points=points(batch), reason=str(error))
@@ -76,6 +76,12 @@ class DiskQueue:
         self._tell()
 
     def head(self) -> Batch | None:
+        """None also while the disk cannot be read: what is queued stays."""
+        with self._troubled():
+            return self._first()
+        return None
+
+    def _first(self) -> Batch | None:
         while self._head is None:
             query = "SELECT id, points, size, body FROM batch JOIN body USING (id) ORDER BY id LIMIT 1"
             row = self._connection.execute(query).fetchone()
@@ -92,10 +98,47 @@ class DiskQueue:
 
     def done(self) -> None:
         assert self._head is not None
-        self._remove(self._head[0])
+        with self._troubled():
+            self._remove(self._head[0])
 
     def close(self) -> None:
         self._connection.close()
+
+    def _stored(self, count: int, body: bytes) -> list[_Entry]:
+        """Which batches have gone for it. All or nothing."""
+        leaving = self._oldest(self._size + len(body) - self._limit)
+        with self._connection:
+            for entry in leaving:
+                self._delete(entry)
+            self._insert(count, body)
+        return leaving
+
+    def _stored_or_anew(self, count: int, body: bytes) -> list[_Entry]:
+        try:
+            return self._stored(count, body)
+        except sqlite3.DatabaseError as error:
+            if not _tells_of_damage(error):
+                raise
+            self._begin_anew(error)
+            return self._stored(count, body)
+
+    @contextmanager
+    def _troubled(self) -> Iterator[None]:
+        """What the disk does wrong ends the block and no more."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            metrics.QUEUE_TROUBLES.inc()
+            log.warning("the queue cannot be read now", reason=str(error))
+            if _tells_of_damage(error):
+                self._begin_anew(error)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        metrics.DROPPED.labels("queue_damaged").inc(self._points)
+        self._connection.close()
+        self._connection, self._points, self._size = _renewed(self._path, error)
+        self._head = None
+        self._tell()
 
     def _oldest(self, excess: int) -> list[_Entry]:
         """As many as `excess` bytes take."""
@@ -133,7 +176,8 @@ class DiskQueue:
         metrics.QUEUED_BYTES.set(self._size)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path) -> tuple[sqlite3.Connection, int, int]:
+    """With the points and bytes that are queued."""
     try:
         return _prepared(path)
     except sqlite3.OperationalError as error:
@@ -141,23 +185,32 @@ def _opened(path: Path) -> sqlite3.Connection:
             raise QueueInUse(f"{path} is in use by another process") from error
         raise OSError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        aside = path.with_suffix(f".damaged-{len(list(path.parent.glob(f'{path.stem}.damaged-*')))}")
-        log.warning("the queue is damaged: put aside, an empty one begins", file=str(aside), reason=str(error))
-        metrics.QUEUES_DAMAGED.inc()
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        path.rename(aside)
-        return _prepared(path)
+        return _renewed(path, error)
 
 
-def _prepared(path: Path) -> sqlite3.Connection:
+def _tells_of_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & _PRIMARY in _DAMAGE
+
+
+def _renewed(path: Path, error: sqlite3.DatabaseError) -> tuple[sqlite3.Connection, int, int]:
+    aside = path.with_suffix(f".damaged-{len(list(path.parent.glob(f'{path.stem}.damaged-*')))}")
+    log.warning("the queue is damaged: put aside, an empty one begins", file=str(aside), reason=str(error))
+    metrics.QUEUES_DAMAGED.inc()
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.rename(aside)
+    return _prepared(path)
+
+
+def _prepared(path: Path) -> tuple[sqlite3.Connection, int, int]:
     """The lock is exclusive from the first read on, and kept."""
     connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
     try:
         for pragma in ("locking_mode = EXCLUSIVE", "auto_vacuum = FULL", "journal_mode = WAL", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         connection.executescript(_SCHEMA)
+        total = "SELECT coalesce(sum(points), 0), coalesce(sum(size), 0) FROM batch"
+        return connection, *connection.execute(total).fetchone()
     except BaseException:
         connection.close()
         raise
-    return connection

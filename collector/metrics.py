@@ -68,6 +68,11 @@ QUEUED_BYTES = Gauge("starvc_collector_queued_bytes", "Bytes of the queue on dis
 QUEUES_DAMAGED = Counter(
     "starvc_collector_damaged_queues_total", "Queues on disk that were put aside as unreadable.", registry=REGISTRY
 )
+QUEUE_TROUBLES = Counter(
+    "starvc_collector_queue_troubles_total",
+    "Times that the queue on disk could not be read, or a batch not be removed.",
+    registry=REGISTRY,
+)
 WRITE_SECONDS = Histogram(
     "starvc_collector_write_duration_seconds",
     "Time of one write of the collector to the store.",

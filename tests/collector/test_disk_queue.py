@@ -169,6 +169,51 @@ def test_a_file_that_is_no_database_is_put_aside(path: Path) -> None:
     assert path.with_suffix(".damaged-0").read_bytes().startswith(b"rubbish")
 
 
+@pytest.fixture
+def filled(path: Path) -> Iterator[DiskQueue]:
+    """With more than SQLite keeps in memory, all of it in the main file."""
+    queue = DiskQueue(path, 10 * MEGABYTE)
+    random = np.random.default_rng(1)
+    for second in range(80):
+        values = random.random((500, len(FIELDS[Kind.VM])))
+        queue.put((Frame(Kind.VM, [f"vm-{row}" for row in range(500)], np.full(500, second), values),))
+    queue._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    yield queue
+    queue.close()
+
+
+def spoilt(path: Path) -> None:
+    """All pages but the first."""
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+
+
+@pytest.mark.parametrize("deed", ["head", "put"])
+def test_a_file_that_is_spoilt_in_the_middle_is_put_aside_and_counted(filled: DiskQueue, path: Path, deed: str) -> None:
+    before = dropped("queue_damaged")
+    spoilt(path)
+    if deed == "head":
+        assert drained(filled) == []
+    else:
+        filled._limit = filled._size  # the oldest is to go
+        filled.put(batch(7))
+        assert drained(filled) == [7]
+    assert dropped("queue_damaged") - before == 80 * 500
+    filled.put(batch(8))
+    assert drained(filled) == [8]
+    assert path.with_suffix(".damaged-0").exists()
+
+
+def test_a_spoilt_file_does_not_keep_a_collector_from_starting(filled: DiskQueue, path: Path) -> None:
+    filled.close()
+    spoilt(path)
+    with closing(DiskQueue(path, MEGABYTE)) as again:
+        again.put(batch(1))
+        assert drained(again) == [1]
+    assert path.with_suffix(".damaged-0").exists()
+
+
 def test_a_queue_has_one_owner(queue: DiskQueue, path: Path) -> None:
     queue.put(batch(1))
     with pytest.raises(QueueInUse, match="in use by another process"):
