@@ -1,8 +1,8 @@
 """All stores in one run, in one table; for InfluxDB the stock way of its client beside ours.
 
 STARVC_BENCH_OBJECTS (10,500) and STARVC_BENCH_HOURS (1) set the size: one sample of every object a minute. Reading is
-measured after each store has merged its files; bytes are those on the disk then. Minute lines are those of the last
-hour. The stock way writes the last STARVC_BENCH_STOCK_MINUTES (10) into a bucket of its own on the same server, and
+measured after each store has merged its files; bytes are those on the disk then, of a sampled value and of a value of a
+final minute line (mean, minimum, maximum and count). Minute lines are those of the last hour. The stock way writes the last STARVC_BENCH_STOCK_MINUTES (10) into a bucket of its own on the same server, and
 reads from there: it has less to look through.
 """
 
@@ -112,15 +112,15 @@ def _written(part: _Part) -> float:
     return _MINUTES * _OBJECTS * _WIDTH / taken
 
 
-def _row(name: str, rate: float, times: Sequence[float], size: float | None = None) -> str:
-    end = f"{size:9.2f}" if size is not None else ""
-    return f"{name:32} {rate / 1e6:9.2f} {' '.join(f'{milliseconds:9.1f}' for milliseconds in times)} {end}"
+def _row(name: str, rate: float, times: Sequence[float], sizes: Sequence[float] = ()) -> str:
+    figures = [f"{milliseconds:9.1f}" for milliseconds in times] + [f"{size:9.2f}" for size in sizes]
+    return f"{name:32} {rate / 1e6:9.2f} {' '.join(figures)}"
 
 
 def _measured(part: _Part) -> str:
     """One row of the table."""
     rate, store = _written(part), part.store
-    size = part.merged() / (_MINUTES * _OBJECTS * _WIDTH)
+    sampled = part.merged()
     assert len(store.latest(Kind.VM, _LAST - _FRESH, _MANY)) == len(_MANY)
     latest_one, _ = _timed(lambda: store.latest(Kind.VM, _LAST - _FRESH, _ONE), 50)
     latest_many, _ = _timed(lambda: store.latest(Kind.VM, _LAST - _FRESH, _MANY), 10)
@@ -139,8 +139,10 @@ def _measured(part: _Part) -> str:
     for minute in range(_MINUTES - _HOUR, _MINUTES):
         store.write_lines(Level.MINUTE, [_lines(minute)])
     lines = _timed(line, 100)
+    lined = part.merged() - sampled
     store.close()
-    return _row(part.name, rate, (latest_one, latest_many, *points, *lines), size)
+    sizes = (sampled / (_MINUTES * _OBJECTS * _WIDTH), lined / (_HOUR * _OBJECTS * _WIDTH))
+    return _row(part.name, rate, (latest_one, latest_many, *points, *lines), sizes)
 
 
 class _Stock:
@@ -207,7 +209,7 @@ def _clock() -> VirtualClock:
 def test_all_stores(tmp_path: Path, parts: ExitStack) -> None:
     """Servers that are not installed are left out of the table."""
     print(f"\n{_OBJECTS} objects x {_WIDTH} fields, {_MINUTES} samples of each; Mvalues/s, then ms, then bytes a value")
-    titles = ("write", "latest 1", "of 1000", "60 p50", "60 p99", "lines p50", "lines p99", "bytes")
+    titles = ("write", "latest 1", "of 1000", "60 p50", "60 p99", "lines p50", "lines p99", "B/sample", "B/line")
     print(f"{'':32} {' '.join(f'{title:>9}' for title in titles)}", flush=True)
     for measure in (_embedded, _victoria, _influx):
         folder = tmp_path / measure.__name__

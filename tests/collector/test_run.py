@@ -14,6 +14,7 @@ import pytest
 
 from collector import metrics
 from collector.run import Collector
+from collector.shards import Shard, ShardSource
 from collector.targets import InventorySource, SourceUnavailable
 from core.clock import Clock, SystemClock
 from core.hosts.targets import Exporter, Target
@@ -22,6 +23,8 @@ from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.fields import COLUMN, Kind
 from core.timeseries.store import Frame, StoreUnavailable
 from tests.support.real import answers, binary, eventually, free_port, server
+
+ALONE = Shard()
 
 
 class Store(EmbeddedStore):
@@ -53,10 +56,11 @@ def exporter(tmp_path: Path) -> Iterator[str]:
 
 @contextmanager
 def collecting(
-    store: Store, *targets: Target, interval: float = 0.2, clock: Clock | None = None
+    store: Store, *targets: Target, interval: float = 0.2, clock: Clock | None = None, shard: Shard = ALONE
 ) -> Iterator[Collector]:
-    source = InventorySource(lambda: targets)
-    collector = Collector(source, store, clock or SystemClock(), Settings(scrape_interval=interval, scrape_timeout=1.0))
+    source = ShardSource(InventorySource(lambda: targets), shard)
+    settings = Settings(scrape_interval=interval, scrape_timeout=1.0)
+    collector = Collector(source, store, clock or SystemClock(), settings, seed=shard.index)
     collector.start()
     try:
         yield collector
@@ -109,6 +113,18 @@ def test_the_store_gets_what_was_collected_while_it_was_away(store: Store, expor
     times = store.all(Kind.HOST).times
     lost = metrics.MISSED.labels("late")._value.get()
     assert np.diff(times).max() < 0.2 * (2 + lost) + 0.2
+
+
+def test_of_two_collectors_that_scrape_a_host_one_may_end_without_a_gap(store: Store, exporter: str) -> None:
+    with collecting(store, node(exporter), shard=Shard(1, 2, replicas=2)):
+        with collecting(store, node(exporter), shard=Shard(2, 2, replicas=2)):
+            eventually(lambda: len(store.all(Kind.HOST)) >= 10)
+        held = len(store.all(Kind.HOST))
+        eventually(lambda: len(store.all(Kind.HOST)) >= held + 5)
+    times = store.all(Kind.HOST).times
+    lost = metrics.MISSED.labels("late")._value.get()
+    assert len(times) >= 15
+    assert np.diff(times).max() < 0.2 * (2 + lost)
 
 
 def test_stopping_writes_what_was_collected_and_leaves_no_thread(store: Store, exporter: str) -> None:
