@@ -3,7 +3,8 @@
 STARVC_BENCH_OBJECTS (10,500) and STARVC_BENCH_HOURS (1) set the size: one sample of every object a minute. Reading is
 measured after each store has merged its files; bytes are those on the disk then, of a sampled value and of a value of a
 minute line (mean, minimum, maximum and count). Minute lines are those of the last hour. The stock way writes the last
-STARVC_BENCH_STOCK_MINUTES (10) into a bucket of its own on the same server, and reads from there: it has less to look through.
+STARVC_BENCH_STOCK_MINUTES (10) into a bucket of its own on the same server, and reads from there: it has less to look
+through.
 """
 
 from __future__ import annotations
