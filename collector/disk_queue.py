@@ -77,9 +77,10 @@ class DiskQueue:
 
     def head(self) -> Batch | None:
         """None also while the disk cannot be read: what is queued stays."""
+        found = None
         with self._troubled():
-            return self._first()
-        return None
+            found = self._first()
+        return found
 
     def _first(self) -> Batch | None:
         while self._head is None:

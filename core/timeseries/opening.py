@@ -5,6 +5,7 @@
     victoria+http://HOST:8428                                  VictoriaMetrics, single node
     victoria+http://VMINSERT:8480/insert/0?read=http://VMSELECT:8481/select/0&nodes=http://VMSTORAGE1:8482,...
                                                                its cluster
+    ...?long=http://HOST:8428                                  hour and day lines on a node of their own
 
 Both take `prefix=NAME` (of buckets, of series) where several installations share a server, and https for http.
 """
@@ -12,6 +13,8 @@ Both take `prefix=NAME` (of buckets, of series) where several installations shar
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +23,7 @@ from core.clock import Clock
 from core.settings import Settings
 from core.timeseries.embedded import EmbeddedStore
 from core.timeseries.served import ServedStore
+from core.timeseries.served.levels import LONG, ByLevel
 from core.timeseries.store import Level, TimeSeriesStore
 
 EMBEDDED: Final = "embedded"
@@ -77,7 +81,7 @@ def _influx(url: str, options: dict[str, str], settings: Settings, clock: Clock)
 def _victoria(url: str, options: dict[str, str], settings: Settings, clock: Clock) -> TimeSeriesStore:
     from core.timeseries.victoria.engine import Place, Victoria
 
-    _known(options, {"read", "nodes", "settle", "prefix"})
+    _known(options, {"read", "nodes", "settle", "prefix", "long"})
     read = _base(options["read"]) if "read" in options else url
     nodes = tuple(_base(node) for node in options["nodes"].split(",")) if "nodes" in options else None
     if "read" not in options and (nodes is not None or "settle" in options):
@@ -89,8 +93,17 @@ def _victoria(url: str, options: dict[str, str], settings: Settings, clock: Cloc
         )
     if "read" in options and nodes is None:
         nodes = ()
-    place = Place(url, read, _prefix(options), settings.store_token, nodes, _settle(options), _retention(settings))
-    return ServedStore(Victoria(place, clock), clock)
+    kept, prefix, token = _retention(settings), _prefix(options), settings.store_token
+    place = Place(url, read, prefix, token, nodes, _settle(options), kept)
+    if "long" not in options:
+        return ServedStore(Victoria(place, clock), clock)
+    second = _base(options["long"])
+    with ExitStack() as opening:
+        short = Victoria(replace(place, retention={level: kept[level] for level in kept.keys() - LONG}), clock)
+        opening.callback(short.close)
+        long = Victoria(Place(second, second, prefix, token, retention={level: kept[level] for level in LONG}), clock)
+        opening.pop_all()
+    return ServedStore(ByLevel(short, long), clock)
 
 
 def _settle(options: dict[str, str]) -> float:

@@ -1,14 +1,22 @@
-"""VictoriaMetrics keeps the contract, and its own promises."""
+"""VictoriaMetrics keeps the contract, on one server and on two that share the levels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
+import httpx
 import pytest
 
+from core.clock import SystemClock
+from core.settings import Settings
+from core.timeseries.fields import Kind
+from core.timeseries.opening import open_store
 from core.timeseries.served import ServedStore
+from core.timeseries.store import Level, StoreUnavailable
 from core.timeseries.victoria.engine import Place, Victoria
-from tests.contract.timeseries import Opened, ServedContract
+from tests.contract.timeseries import T0, Opened, ServedContract, frame, lines
 from tests.support import stores
 from tests.support.stores import Running
 
@@ -34,3 +42,56 @@ class TestVictoria(ServedContract):
     @pytest.fixture
     def crash(self, server: Running) -> Callable[[], None]:
         return server.crash
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with stores.victoria(tmp_path_factory.mktemp("second")) as running:
+        yield running
+
+
+@pytest.fixture
+def shared(server: Running, second: Running) -> Settings:
+    return Settings(store=f"victoria+{server.url}?prefix={server.name()}&long={second.url}")
+
+
+class TestTwoServers(ServedContract):
+    @pytest.fixture
+    def opened(self, shared: Settings) -> Opened:
+        imports = (
+            "from pathlib import Path\nfrom core.clock import SystemClock\nfrom core.settings import Settings\n"
+            "from core.timeseries.opening import open_store"
+        )
+        elsewhere = f"open_store(Settings(store={shared.store!r}), Path(), SystemClock())"
+        return Opened(lambda: open_store(shared, Path(), SystemClock()), imports, elsewhere)
+
+    @pytest.fixture
+    def crash(self, server: Running) -> Callable[[], None]:
+        return server.crash
+
+
+def names(server: Running, prefix: str) -> set[str]:
+    """Of all series that it has of an installation."""
+    listed = httpx.get(f"{server.url}/api/v1/label/__name__/values").json()["data"]
+    return {name.removeprefix(f"{prefix}_") for name in listed if name.startswith(prefix)}
+
+
+def test_what_is_kept_for_years_stands_on_a_server_of_its_own(
+    server: Running, second: Running, shared: Settings
+) -> None:
+    prefix = shared.store.partition("prefix=")[2].partition("&")[0]
+    with closing(open_store(shared, Path(), SystemClock())) as store:
+        store.write([frame(Kind.VM, [("a", T0, 1.0)])])
+        for level in (Level.MINUTE, Level.HOUR, Level.DAY):
+            store.write_lines(level, [lines(Kind.VM, T0, {"a": 1.0})])
+        store.set_mark("cursor", 7.0)
+    here, there = names(server, prefix), names(second, prefix)
+    assert {name.split("_")[0] for name in here} == {"raw", "minute"}
+    assert {name.split("_")[0] for name in there} == {"hour", "day"}
+
+
+def test_neither_server_is_done_without(server: Running, second: Running) -> None:
+    nowhere = "http://127.0.0.1:9"
+    for first, long in ((server.url, nowhere), (nowhere, second.url)):
+        with pytest.raises(StoreUnavailable):
+            open_store(Settings(store=f"victoria+{first}?long={long}"), Path(), SystemClock())
