@@ -104,7 +104,7 @@ class Victoria:
     def _examine(self) -> None:
         """That each URL leads where it should, which is not left to the first sample: a write to a wrong path would be
         refused as if its samples were at fault."""
-        kept = [nodes.examine(self._http, node, self._place.retention) for node in self._nodes]
+        kept = nodes.examine(self._http, self._nodes, self._place.retention)
         self._kept = min((seconds or _SHORTEST_KEPT for seconds in kept), default=_SHORTEST_KEPT)
         self._http.check("POST", self._write_url)
         nobody = urlencode({"match[]": series(self._place.prefix, Selection(Level.RAW, "nothing", ()))})

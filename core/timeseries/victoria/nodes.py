@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -33,16 +33,21 @@ def kept(page: bytes) -> float | None:
     return float(found.group(1)) * _UNITS[found.group(2)] if found else None
 
 
-def examine(http: Transport, node: str, wanted: Mapping[Level, int]) -> float | None:
-    """Warns of levels that the node keeps shorter than wanted (seconds, 0 for ever). Returns for how long it keeps its
-    points, as `kept`. Raises StoreDenied when it is no VictoriaMetrics, StoreUnavailable."""
+def examine(http: Transport, nodes: Sequence[str], wanted: Mapping[Level, int]) -> list[float | None]:
+    """Warns of levels that a node keeps shorter than wanted (seconds, 0 for ever). Returns for how long each keeps its
+    points, as `kept`. Raises StoreDenied when one is no VictoriaMetrics, StoreUnavailable."""
+    keeps = [kept(_page(http, node)) for node in nodes]
+    for level, least in wanted.items():
+        missing = [0.0 if found is None else max((least or float("inf")) - found, 0.0) for found in keeps]
+        RETENTION_MISSING.labels("victoriametrics", level).set(max(missing, default=0.0))
+        for node, found, short in zip(nodes, keeps, missing, strict=True):
+            if short:
+                _log.warning("store_keeps_less", node=node, level=level, retention=found, wanted=least)
+    return keeps
+
+
+def _page(http: Transport, node: str) -> bytes:
     page = http.get(f"{node}/metrics", "metrics")
     if not started(page):
         raise StoreDenied(f"victoriametrics: what answers at {node} is no VictoriaMetrics")
-    seconds = kept(page)
-    for level, least in wanted.items():
-        missing = 0.0 if seconds is None else max((least or float("inf")) - seconds, 0.0)
-        RETENTION_MISSING.labels("victoriametrics", level).set(missing)
-        if missing:
-            _log.warning("store_keeps_less", node=node, level=level, retention=seconds, wanted=least)
-    return seconds
+    return page

@@ -72,9 +72,19 @@ def test_a_retention_that_is_too_short_is_told_of(tmp_path: Path) -> None:
     wanted = {Level.RAW: day, Level.HOUR: 40 * day, Level.DAY: 0}
     with stores.victoria(tmp_path, "-retentionPeriod=30d") as short:
         Victoria(Place(short.url, short.url, retention=wanted)).close()
-    labels = ({"store": "victoriametrics", "level": level} for level in (Level.RAW, Level.HOUR, Level.DAY))
-    missing = [REGISTRY.get_sample_value("starvc_store_retention_missing_seconds", one) for one in labels]
-    assert missing == [0.0, 10.0 * day, float("inf")]
+    assert [missing(level) for level in wanted] == [0.0, 10.0 * day, float("inf")]
+
+
+def missing(level: Level) -> float | None:
+    labels = {"store": "victoriametrics", "level": level}
+    return REGISTRY.get_sample_value("starvc_store_retention_missing_seconds", labels)
+
+
+def test_of_several_nodes_the_one_that_keeps_least_is_told_of(server: Running, tmp_path: Path) -> None:
+    with stores.victoria(tmp_path, "-retentionPeriod=30d") as short:
+        for nodes in ((short.url, server.url), (server.url, short.url)):
+            Victoria(Place(server.url, server.url, nodes=nodes, retention={Level.HOUR: 40 * 86_400})).close()
+            assert missing(Level.HOUR) == 10 * 86_400
 
 
 def test_a_server_without_room_on_its_disk_is_away_and_no_sample_is_given_up(tmp_path: Path) -> None:
