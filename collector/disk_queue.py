@@ -13,11 +13,11 @@ queued stays).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -26,6 +26,8 @@ from collector.packing import Damaged, pack, unpack
 from collector.spool import Batch, points
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY: Final = 0xFF
@@ -77,10 +79,7 @@ class DiskQueue:
 
     def head(self) -> Batch | None:
         """None also while the disk cannot be read: what is queued stays."""
-        found = None
-        with self._troubled():
-            found = self._first()
-        return found
+        return self._tried(self._first)
 
     def _first(self) -> Batch | None:
         while self._head is None:
@@ -99,8 +98,7 @@ class DiskQueue:
 
     def done(self) -> None:
         assert self._head is not None
-        with self._troubled():
-            self._remove(self._head[0])
+        self._tried(partial(self._remove, self._head[0]))
 
     def close(self) -> None:
         self._connection.close()
@@ -123,16 +121,16 @@ class DiskQueue:
             self._begin_anew(error)
             return self._stored(count, body)
 
-    @contextmanager
-    def _troubled(self) -> Iterator[None]:
-        """What the disk does wrong ends the block and no more."""
+    def _tried(self, deed: Callable[[], T]) -> T | None:
+        """None when the disk does not let it be done."""
         try:
-            yield
+            return deed()
         except sqlite3.DatabaseError as error:
             metrics.QUEUE_TROUBLES.inc()
             log.warning("the queue cannot be read now", reason=str(error))
             if _tells_of_damage(error):
                 self._begin_anew(error)
+            return None
 
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
         metrics.DROPPED.labels("queue_damaged").inc(self._points)
