@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -77,6 +78,23 @@ def test_a_folder_that_is_not_there_and_a_file_that_is_no_backup_are_refused(sta
     refused = starvc(tmp_path / "new", "restore", "b.tar")
     assert (refused.exit_code, "is no backup" in refused.stderr) == (1, True)
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("../out", tarfile.REGTYPE), ("/tmp/out", tarfile.REGTYPE), ("a/../../out", tarfile.REGTYPE),
+     ("token.key", tarfile.SYMTYPE), ("token.key", tarfile.LNKTYPE), ("pipe", tarfile.FIFOTYPE)],
+)  # fmt: skip
+def test_an_archive_that_reaches_out_of_the_folder_is_no_backup(
+    starvc: Run, tmp_path: Path, name: str, kind: bytes
+) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(tmp_path / "b.tar", "w") as archive:
+        archive.addfile(member)
+    refused = starvc(tmp_path / "new", "restore", "b.tar")
+    assert (refused.exit_code, "is no file of a data folder" in refused.stderr.replace("\n", " ")) == (1, True)
+    assert {path.name for path in tmp_path.rglob("*")} == {"b.tar", "new"}
 
 
 def test_what_is_on_servers_is_said_not_to_be_in_it(starvc: Run, data: Path) -> None:

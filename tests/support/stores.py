@@ -141,7 +141,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             data = f"-storageDataPath={folder / f'vmstorage{number}'}"
             flags = (data, f"-vminsertAddr={inward}", f"-vmselectAddr={outward}", "-retentionPeriod=100y")
             nodes.append(started("vmstorage", *flags))
-        insert, select = started("vminsert", *from_insert), started("vmselect", *from_select)
+        insert = started("vminsert", *from_insert)
+        select = started("vmselect", *from_select, f"-cacheDataPath={folder / 'vmselect'}")
         urls = tuple(node.url for node in nodes)
         yield Cluster(f"{insert.url}/insert/0", f"{select.url}/select/0", urls, tuple(nodes), insert)
 
