@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Final
 
 import pytest
 from sqlalchemy import make_url
@@ -23,19 +24,27 @@ __all__ = ["postgresql", "told_to_the_tests_alone"]
 
 NewDatabase = Callable[[], Database]
 
+SHARED: Final = ("product", "faulty")
+"""Products of `tests.stories` that run for the session."""
+
 # Tables on the command line are as wide as their terminal, which a worker does not have.
 os.environ["COLUMNS"] = "200"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take longest begins first: at the end all workers would wait for it."""
-    items.sort(key=_patience, reverse=True)
+    """What may take longest begins first: at the end all workers would wait for it. What looks at a product that runs
+    for the whole session comes last: it would take its share of the machine beside all other tests."""
+    items.sort(key=lambda item: (-_patience(item), *(name in _fixtures(item) for name in SHARED)))
 
 
 def _patience(item: pytest.Item) -> float:
     """Seconds."""
     marker = item.get_closest_marker("timeout")
     return 0.0 if marker is None else float(marker.args[0])
+
+
+def _fixtures(item: pytest.Item) -> Collection[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
 
 
 @pytest.fixture(scope="session", params=KINDS)
