@@ -188,7 +188,8 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, int, int]:
 
 
 def _tells_of_damage(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode & _PRIMARY in _DAMAGE
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # what Python itself refuses has none
+    return code & _PRIMARY in _DAMAGE
 
 
 def _renewed(path: Path, error: sqlite3.DatabaseError) -> tuple[sqlite3.Connection, int, int]:

@@ -1,4 +1,4 @@
-"""VictoriaMetrics keeps the contract, on one server and on two that share the levels."""
+"""VictoriaMetrics keeps the contract; two of them may share the levels."""
 
 from __future__ import annotations
 
