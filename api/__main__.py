@@ -1,5 +1,16 @@
-"""`python -m api` is `starvc`."""
+"""`starvc`, and `python -m api`: the command line."""
 
-from api.cli import main
+from __future__ import annotations
 
-main()
+from api.loading import loading
+
+
+def main() -> None:
+    with loading():
+        from api.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ from api import (
     cli_vm,
 )
 from api.cli_server import DEFAULT_URL, Token, Url, fail, settings_in_force, token_or_saved
+from api.loading import loading
 from api.settings import markdown, masked
 from core import __version__
 
@@ -54,10 +55,6 @@ app.add_typer(cli_token.token_app, name="token")
 app.add_typer(cli_vm.vm_app, name="vm")
 
 
-def main() -> None:
-    app()
-
-
 @app.callback(invoke_without_command=True)
 def _version(*, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
@@ -69,7 +66,7 @@ def _version(*, version: Annotated[bool, typer.Option("--version", help="Show th
 def up() -> None:
     """Run everything in this process: collector, rollups, rules, API, console, and the simulated data centre."""
     settings = settings_in_force()
-    with cli_roles.loading():
+    with loading():
         from api.greeting import greet  # bad settings and other commands need not wait for these
         from api.up import running
 

@@ -4,17 +4,17 @@ store that all of them reach.
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated, Final, TypeVar
 
 import typer
 from rich.console import Console
 
 from api.cli_server import fail, settings_in_force
+from api.loading import loading
 from core.log import configure
 from core.settings import Settings
 
@@ -28,18 +28,6 @@ and waits for it again: beside one thread that computes, a request of ten such w
 """
 
 _console = Console()
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Around the import of a role. What it loads stays for ever: searching it for garbage would take an eighth of the
-    start, and then again and again while the process runs."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def api() -> None:

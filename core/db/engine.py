@@ -23,7 +23,6 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
 from core.db import tables
-from core.db.migrations import upgrade
 from core.db.session import PlatformSession, TenantSession
 from core.errors import Invalid
 from core.settings import Settings
@@ -94,6 +93,8 @@ class Database:
 
         Raises `core.db.migrations.SchemaTooNew` when a newer version has already changed it.
         """
+        from core.db.migrations import upgrade  # most processes change no schema, and Alembic takes long to load
+
         upgrade(self.url)
 
     def close(self) -> None:
