@@ -6,8 +6,8 @@ Persistent queues on PyPI were looked at: none is bounded by bytes, and none tel
 Worst moments: a kill between the store's acknowledgement and `done` (the batch is written again, which changes nothing
 in a store); a flipped bit (zlib's checksum finds it: that batch is lost, counted, and the next one follows); a file
 that is no database any more, at the start or in the middle (it is put aside under another name for `sqlite3 .recover`,
-what it held is counted, and an empty queue begins); a full disk (what cannot be queued is counted as lost; what is
-queued stays).
+and an empty queue begins; its points are counted as lost where they are known, which at the start they are not); a
+full disk (what cannot be queued is counted as lost; what is queued stays).
 """
 
 from __future__ import annotations

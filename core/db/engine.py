@@ -93,7 +93,7 @@ class Database:
 
         Raises `core.db.migrations.SchemaTooNew` when a newer version has already changed it.
         """
-        from core.db.migrations import upgrade  # most processes change no schema, and Alembic takes long to load
+        from core.db.migrations import upgrade  # commands that only ask need not wait for Alembic
 
         upgrade(self.url)
 
