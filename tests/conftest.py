@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 from core.db.engine import Database
@@ -26,6 +27,10 @@ NewDatabase = Callable[[], Database]
 
 SHARED: Final = ("product", "faulty")
 """Products of `tests.stories` that run for the session."""
+
+# How fast a machine makes input is no property of what is tested: in a new clone the first text takes two seconds.
+settings.register_profile("starvc", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("starvc")
 
 # Tables on the command line are as wide as their terminal, which a worker does not have.
 os.environ["COLUMNS"] = "200"
